@@ -58,7 +58,7 @@ def counted(folder: Path) -> tuple[float, float, float]:
 
 
 def test_what_the_journal_has_is_in_the_dashboard(tmp_path: Path) -> None:
-    """A first start fills it; after a kill it goes on; days, hours and minutes are the counters' difference."""
+    """A first start fills it, or one without its file; after a kill it goes on; all is the counters' difference."""
     with BtcoreProcess(tmp_path, SOURCE, "--once") as run:
         assert run.process.wait(60) == 0, run.log
     port = free_port()
@@ -84,3 +84,9 @@ def test_what_the_journal_has_is_in_the_dashboard(tmp_path: Path) -> None:
     with BtcoreProcess(tmp_path, idle + sink(port)) as run:
         wait_for(lambda: ask(port, "/healthz"), "the dashboard")
         assert total("day") == pytest.approx(net, abs=0.01)
+    for file in tmp_path.glob("dashboard.db*"):
+        file.unlink()
+    with BtcoreProcess(tmp_path, idle + sink(port)) as run:
+        wait_for(lambda: abs(total("hour") - net) < 0.01, "the dashboard to be filled again")
+        assert [total(step) for step in ("minute", "day", "year")] == pytest.approx([net] * 3, abs=0.01)
+        assert "dashboard.db is new: the journal's readings are delivered to it again" in run.log

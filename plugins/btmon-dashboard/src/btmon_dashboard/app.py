@@ -103,9 +103,8 @@ class Dashboard:
         start, end = span = parse_span(query)
         step = parse_step(query.get("step", ""), end - start)
         names = parse_channels(query)
-        if len(names) == 1:
-            return JSONResponse(self.overview.history(names[0], span, step))
-        return JSONResponse({"channels": {"_".join(name): self.overview.history(name, span, step) for name in names}})
+        found = self.overview.history(names, span, step)
+        return JSONResponse(found["_".join(names[0])] if len(names) == 1 else {"channels": found})
 
     def bill(self, request: Request) -> Response:
         """Answer with what the house and its circuits used and cost in each step."""

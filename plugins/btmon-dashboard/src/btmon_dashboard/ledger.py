@@ -15,7 +15,7 @@ import attrs
 
 from btcore import Tariff
 from btmon_dashboard.costs import charge_of, cost_of, credit_of, day_of, hours_of, price_key
-from btmon_dashboard.house import Flow, House, flow_of
+from btmon_dashboard.house import Flow, House, flow_of, total_of
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, midnight, start_of
 from btmon_dashboard.store import Store
 from btmon_dashboard.sums import Sums
@@ -120,13 +120,14 @@ class Ledger:
                 hour = day + at * HOUR * SECOND
                 if hour >= end:
                     return
-                flow = Flow()
+                flows = []
                 for part, prices in self._parts(tariff, hour, {serial: one.get(hour) for serial, one in rows.items()}):
                     found = flow_of(house, part)
                     found.cost, found.credit = cost_of(rate, prices, taken, found.taken), credit_of(rate, found.given)
                     found.share_cost()
                     taken += found.taken
-                    flow.add(found)
+                    flows.append(found)
+                flow = flows[0] if len(flows) == 1 else total_of(flows)
                 flow.charge = charge_of(rate, day_of(day), at, hours)
                 yield hour, flow
 

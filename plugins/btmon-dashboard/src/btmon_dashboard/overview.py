@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from btmon_dashboard.bills import CYCLE, bill, circuit, first_of, numbers_of, timed
-from btmon_dashboard.history import WH, Step, history, parse_step
+from btmon_dashboard.history import WH, Step, histories, parse_step
 from btmon_dashboard.house import Flow, total_of
 from btmon_dashboard.insight import insight
 from btmon_dashboard.ledger import Ledger
@@ -99,12 +99,15 @@ class Overview:
         ends = {"ends": [self.ledger.cycle(at)[1] // SECOND for at, _ in found]} if step == CYCLE else {}
         return {"currency": self.currency, **bill(found, self.members.house().names, channels), **ends}
 
-    def history(self, name: tuple[str, str], span: tuple[float, float], step: Step) -> dict[str, Any]:
-        """Return the points of a channel or a sensor, pulses in the unit of [channels]. Raises QueryError."""
-        found = history(self.store, *name, span, step)
-        about = self.live.context.describe_channel(*name)
-        if "values" in found and about.is_of_pulses:
-            found["values"] = [round(value * about.per_pulse, 3) for value in found["values"]]
+    def history(
+        self, names: Sequence[tuple[str, str]], span: tuple[float, float], step: Step
+    ) -> dict[str, dict[str, Any]]:
+        """Return the points of channels and sensors, pulses in the unit of [channels]. Raises QueryError."""
+        found = histories(self.store, names, span, step)
+        for name in names:
+            about, points = self.live.context.describe_channel(*name), found["_".join(name)]
+            if "values" in points and about.is_of_pulses:
+                points["values"] = [round(value * about.per_pulse, 3) for value in points["values"]]
         return found
 
     def insight(self, span: tuple[float, float]) -> dict[str, Any]:
