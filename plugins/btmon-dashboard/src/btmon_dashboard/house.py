@@ -106,7 +106,7 @@ def _consumed(columns: Sequence[tuple[str, int]], rows: Mapping[str, Sums | None
     for serial, column in columns:
         numbers = ws.get(serial, ())
         net = numbers[2 * column] - numbers[2 * column + 1] if 2 * column < len(numbers) else 0
-        yield net if net > 0 else 0
+        yield max(0, net)
 
 
 def _of(column: tuple[str, int], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
