@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Reading, Sample, Stop, pack
 from btmon_dashboard.history import history, parse_step
-from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, start_of
+from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, hours_of, start_of
 from btmon_dashboard.store import Store
 from btmon_dashboard.sums import parts
 
@@ -282,3 +282,25 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     file.write_bytes(b"no database at all, but long enough" * 40)
     with pytest.raises(Stop, match="move it away"):
         Store(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "hours"),
+    [
+        ("Europe/Berlin", (2025, 3, 30), 23),
+        ("Europe/Berlin", (2025, 10, 26), 25),
+        ("Asia/Kolkata", (2025, 3, 30), 24),
+        ("Australia/Lord_Howe", (2025, 4, 6), 25),
+        ("Australia/Lord_Howe", (2025, 10, 5), 24),
+    ],
+)
+def test_each_hour_of_a_day_is_one_of_the_store(
+    name: str, day: tuple[int, int, int], hours: int, zone: Callable[[str], None]
+) -> None:
+    """Also where the clock changes by half an hour: each moment of the day is in one of them."""
+    zone(name)
+    start = start_of(DAY, round(datetime(*day, 12, tzinfo=ZoneInfo(name)).timestamp()) * SECOND)
+    end = end_of(DAY, start)
+    found = hours_of(start, end)
+    assert len(found) == hours
+    assert {start_of(HOUR, moment) for moment in range(start, end, 600 * SECOND)} == set(found)

@@ -10,7 +10,7 @@ from calendar import monthrange
 from datetime import date
 
 from btcore import Rate, Tariff
-from btmon_dashboard.spans import DAY, SECOND
+from btmon_dashboard.spans import SECOND
 
 WS = 3_600_000
 """The Ws of a kWh."""
@@ -64,8 +64,3 @@ def charge_of(rate: Rate, day: date, hour: int, hours: int) -> int:
 def money(amount: int) -> float:
     """Return an amount in units of the currency."""
     return round(amount / UNIT, 6)
-
-
-def hours_of(start: int, end: int) -> int:
-    """Return how many hours a day has."""
-    return round((end - start) / (DAY // 24 * SECOND))

@@ -5,7 +5,9 @@ All energy is in Ws, as integers. What a circuit used came from the grid in the 
 that hour came from it; so the circuits add up to the house, whatever the sun did within the hour.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import add
 
 import attrs
@@ -52,9 +54,9 @@ class Flow:
     cost: int = 0
     credit: int = 0
     charge: int = 0
-    loads: list[int] = attrs.field(factory=list)
-    loads_own: list[int] = attrs.field(factory=list)
-    loads_cost: list[int] = attrs.field(factory=list)
+    loads: Sequence[int] = attrs.field(factory=list)
+    loads_own: Sequence[int] = attrs.field(factory=list)
+    loads_cost: Sequence[int] = attrs.field(factory=list)
 
     def add(self, other: "Flow") -> None:
         """Add another time of the same house."""
@@ -63,6 +65,13 @@ class Flow:
         for name in LISTS:
             mine, more = getattr(self, name), getattr(other, name)
             setattr(self, name, list(map(add, mine, more)) if mine else list(more))
+
+    def compact(self) -> None:
+        """Take less memory: this is kept."""
+        with suppress(OverflowError):  # in a currency with many zeros they stay as they are
+            self.loads, self.loads_own, self.loads_cost = (
+                array("q", values) for values in (self.loads, self.loads_own, self.loads_cost)
+            )
 
     @property
     def total(self) -> int:

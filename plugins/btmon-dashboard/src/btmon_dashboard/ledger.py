@@ -14,9 +14,9 @@ from itertools import pairwise
 import attrs
 
 from btcore import Tariff
-from btmon_dashboard.costs import charge_of, cost_of, credit_of, day_of, hours_of, price_key
+from btmon_dashboard.costs import charge_of, cost_of, credit_of, day_of, price_key
 from btmon_dashboard.house import Flow, House, flow_of, total_of
-from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, midnight, start_of
+from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, hours_of, midnight, start_of
 from btmon_dashboard.store import Store
 from btmon_dashboard.sums import Sums
 
@@ -56,9 +56,11 @@ class Ledger:
 
     def days(self, start: int, end: int) -> list[Timed]:
         """Return the days that begin within a time."""
-        with self._lock:
-            self._forget_what_changed()
-            found = [one for cycle in self._dates(start, end) for one in self._days_of(*cycle)]
+        found: list[Timed] = []
+        for cycle in self._dates(start, end):
+            with self._lock:  # of one cycle at a time: who asks for today does not wait for ten years
+                self._forget_what_changed()
+                found += self._days_of(*cycle)
         return [one for one in found if start <= one[0] < end]
 
     def hours(self, start: int, end: int) -> list[Timed]:
@@ -103,6 +105,8 @@ class Ledger:
         if start < _midnight(last) and not 0 <= time.monotonic() - cycle.made < FRESH_SECONDS:
             days = by_day(self._hours_of(start, _midnight(last), cycle.taken))
             over = [one for one in days if end_of(DAY, one[0]) + HOUR * SECOND < _now()]
+            for _, flow in over:
+                flow.compact()
             cycle.days += over
             cycle.taken += sum(flow.taken for _, flow in over)
             cycle.open_days, cycle.made = days[len(over) :], time.monotonic()
@@ -116,8 +120,7 @@ class Ledger:
         rows = {serial: dict(self.store.read(serial, HOUR, start, end)) for serial in serials}
         for day, until in _days_between(start, end):
             rate, hours = tariff.rate(day_of(day)), hours_of(day, until)
-            for at in range(hours):
-                hour = day + at * HOUR * SECOND
+            for at, hour in enumerate(hours):
                 if hour >= end:
                     return
                 flows = []
@@ -128,7 +131,7 @@ class Ledger:
                     taken += found.taken
                     flows.append(found)
                 flow = flows[0] if len(flows) == 1 else total_of(flows)
-                flow.charge = charge_of(rate, day_of(day), at, hours)
+                flow.charge = charge_of(rate, day_of(day), at, len(hours))
                 yield hour, flow
 
     def _parts(
