@@ -83,7 +83,7 @@ async function showLetters(areThere) {
   });
   const more = found.count > found.letters.length ? ` Of ${count(found.count)}, the first ${count(found.letters.length)} are counted here.` : "";
   setText($("letters-note"), `${retried}${more}`.trim());
-  const titles = ["Sink", "Reason", "Readings", ""].map((title) => element("th", { scope: "col" }, title));
+  const titles = ["Sink", "Reason", "Readings", ""].map((title) => element(title ? "th" : "td", title ? { scope: "col", class: title === "Reason" ? "text" : null } : {}, title));
   $("letters").replaceChildren(element("thead", {}, element("tr", {}, ...titles)), element("tbody", {}, ...rows));
 }
 

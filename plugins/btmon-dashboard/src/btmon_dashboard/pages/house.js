@@ -9,7 +9,7 @@ export function balance(channels) {
   const of = (role) => channels.filter((one) => one.role === role);
   const [grid, solar, battery, loads] = [of("grid"), of("solar"), of("battery"), of("")];
   const sun = { watts: Math.abs(sum(solar, "watts")), today: Math.abs(sum(solar, "wh_today")) };
-  const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today") };
+  const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today"), taken: sum(battery, "import_today"), given: sum(battery, "export_today") };
   const supply = { watts: sum(grid, "watts"), taken: sum(grid, "import_today"), given: sum(grid, "export_today") };
   const measured = grid.length
     ? [supply.watts + sun.watts - store.watts, supply.taken - supply.given + sun.today - store.today]

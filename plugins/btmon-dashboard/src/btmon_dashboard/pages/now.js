@@ -39,7 +39,7 @@ function showHouse(channels, bill) {
   if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
   if (parts.has.battery) {
     const title = parts.battery.watts > 0 ? "Into the battery" : "From the battery";
-    node("battery", title, Math.abs(parts.battery.watts), "");
+    node("battery", title, Math.abs(parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
   }
   const spent = bill ? `, ${money(bill.today.total, bill.currency)}` : "";
   node("house", "House", parts.house.watts, `${kilowattHours(parts.house.today)} today${spent}`);
