@@ -138,7 +138,7 @@ def test_a_name_is_text_and_never_markup(path: str, opened: Opened, browser: Bro
         assert "broken" not in page.title()
 
 
-@each_kind
+@two_kinds
 def test_history_shows_power_and_energy(kind: Kind, opened: Opened, browser: Browser) -> None:
     """Each span has a picture, and a table with the sums of the counters."""
     sink = opened(NAMES)
