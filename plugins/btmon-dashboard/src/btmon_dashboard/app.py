@@ -39,6 +39,9 @@ MAX_QUIET = 15.0
 HEALTH_SECONDS = 3.0
 """For how long an answer of the journal's state is good: it is not for free."""
 
+BODY_TIMEOUT = 10.0
+"""Seconds for the body of a request."""
+
 MAX_BODY = 20_000
 MAX_LETTERS = 200
 """Bytes of a request, and the dead letters that are listed."""
@@ -133,11 +136,13 @@ class Dashboard:
         given = request.headers.get("x-btcore-token", "")
         if not (self.may_retry and is_same_origin(request.headers) and secrets.compare_digest(given, self.token)):
             return JSONResponse({"error": "this is for the pages of the dashboard alone"}, 403)
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY:
-                return JSONResponse({"error": f"expected at most {MAX_BODY} bytes"}, 413)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await _body(request)
+        except TimeoutError:
+            return JSONResponse({"error": f"expected the request within {BODY_TIMEOUT:.0f} s"}, 408)
+        if body is None:
+            return JSONResponse({"error": f"expected at most {MAX_BODY} bytes"}, 413)
         sink = _sink(body)
         asked = {"action": "retry", "sink": sink}
         found = await asyncio.to_thread(self.live.context.dead_letters, asked)
@@ -191,6 +196,16 @@ def refused(_request: Request, error: Exception) -> Response:
 def unavailable(_request: Request, error: Exception) -> Response:
     """Answer why nothing can be answered now."""
     return JSONResponse({"error": str(error)}, 503)
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the body of a request; None for one that is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            return None
+    return body
 
 
 def _sink(body: bytes) -> str:

@@ -12,6 +12,7 @@ import attrs
 from btcore import Channel, Number, Polarity, Sample, measurements
 from btmon_dashboard.sensors import MILLI, counts, is_possible, means
 from btmon_dashboard.spans import SECOND
+from btmon_dashboard.sums import MAX_SAMPLE
 
 WH = 3600
 SKEW = 100
@@ -111,8 +112,9 @@ def add_sensors(meter: Meter, sample: Sample, length: int, ws: list[int], *, by_
 
     `by_life`: pulses are what the counters of their entire life rose by since what is stored.
     """
-    for name, *numbers in means(sample, length):
-        put(meter, ws, name, numbers)
+    if length <= MAX_SAMPLE:  # of a longer time, what a sensor shows at its end says little
+        for name, *numbers in means(sample, length):
+            put(meter, ws, name, numbers)
     for name, own, life in counts(sample):
         rise = own
         if by_life and life is not None:

@@ -100,7 +100,7 @@ class Store:
         """Add samples, and write them now and then. Raises Retry or Stop.
 
         What is new or comes many at a time is written at once: of a meter's first samples no counters are kept that a
-        difference could be taken to, and of a backlog the shape would be lost.
+        difference could be taken to, of a backlog the shape would be lost, and what is delivered again comes once.
         """
         known, came = len(self.meters), 0
         for came, sample in enumerate(samples, 1):  # noqa: B007 - how many there were
@@ -109,7 +109,7 @@ class Store:
             if len(self._pending) >= MAX_PENDING:
                 self.flush()
         is_due = time.monotonic() - self._flushed >= FLUSH_SECONDS
-        if is_due or came >= BACKLOG or len(self.meters) > known:
+        if is_due or came >= BACKLOG or len(self.meters) > known or self.is_filling():
             self.flush()
 
     def _add(self, sample: Sample, polarity: Polarity) -> None:
