@@ -22,7 +22,7 @@ function tile(title, [value, unit], more, share, hue) {
   bar.firstChild.style.width = `${100 * Math.min(share ?? 0, 1)}%`;
   if (hue) bar.firstChild.style.setProperty("--hue", `var(--${hue})`);
   const big = element("dd", { class: "big" }, value, ...(unit ? [element("small", {}, unit)] : []));
-  return element("div", { class: "card" }, element("dt", {}, title), big, element("dd", { class: "more" }, more), ...(share === undefined ? [] : [bar]));
+  return element("div", { class: "card" }, element("dt", {}, title), big, element("dd", { class: "more" }, more, ...(share === undefined ? [] : [bar])));
 }
 
 function showLead({ house, currency, nights }) {
@@ -76,7 +76,7 @@ function showCircuits({ circuits, house, currency }) {
   const known = circuits.filter((one) => one.named || one.wh >= 1).sort((a, b) => b.wh - a.wh);
   const hasSun = house.wh_solar > 1000;
   const energy = columnOfEnergy([house.wh_used]);
-  const titles = ["Circuit", "Always on", "Energy", ...(hasSun ? ["Own supply", ""] : []), ...(currency ? ["Cost", "Of the bill"] : ["Of all"])];
+  const titles = ["Circuit", "Always on", "Energy", ...(hasSun ? ["Sun and grid", "Own supply"] : []), ...(currency ? ["Cost", "Of the bill"] : ["Of all"])];
   const costs = (cost, share) => (currency ? [money(cost, currency), percent(share)] : []);
   const row = (name, cells) => element("tr", {}, name, ...cells.map((cell) => element("td", {}, cell)));
   const rows = known.map((one) => {
