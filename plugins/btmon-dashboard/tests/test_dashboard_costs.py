@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What energy costs: no millionth of a cent is lost or made, however a time is cut."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -181,3 +182,17 @@ def test_what_comes_late_is_in_the_bill(store: Store, zone: Callable[[str], None
     assert [money(flow.cost) for _, flow in ledger.days(start, end)] == [24.0]
     store._changed = start  # as the store notes it
     assert [money(flow.cost) for _, flow in ledger.days(start, end)] == [25.0]
+
+
+def test_bills_are_prepared_while_nobody_asks(store: Store, zone: Callable[[str], None]) -> None:
+    """All cycles, until it is told to stop; then a question finds them made."""
+    zone("Europe/Berlin")
+    ledger = Ledger(store, lambda: HOUSE, Tariff(currency="EUR", price=1.0))
+    start = moment(2025, 5, 30)
+    fill(store, start, start + 4 * DAY * SECOND, lambda _: [1000, 0, 0, 0])
+    stopped = threading.Event()
+    stopped.set()
+    ledger.prepare(stopped)
+    assert len(ledger._cycles) == 1
+    ledger.prepare(threading.Event())
+    assert {date(2025, 5, 1), date(2025, 6, 1)} < set(ledger._cycles)

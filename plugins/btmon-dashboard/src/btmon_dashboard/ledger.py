@@ -8,12 +8,13 @@ days of cycles that are over are remembered.
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from itertools import pairwise
 
 import attrs
 
-from btcore import Tariff
+from btcore import BtcoreError, Tariff
 from btmon_dashboard.costs import charge_of, cost_of, credit_of, day_of, price_key
 from btmon_dashboard.house import Flow, House, flow_of, total_of
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, hours_of, midnight, start_of
@@ -25,6 +26,10 @@ FRESH_SECONDS = 15.0
 
 MAX_CYCLES = 200
 """The most cycles whose days are remembered."""
+
+RESTS = 9.0
+MIN_REST = 0.05
+"""How many times as long as a cycle took is rested before the next one is prepared; and seconds at least."""
 
 FREE = Tariff(currency="XXX", price=0.0)
 """The tariff of a house that has none."""
@@ -62,6 +67,15 @@ class Ledger:
                 self._forget_what_changed()
                 found += self._days_of(*cycle)
         return [one for one in found if start <= one[0] < end]
+
+    def prepare(self, stop: threading.Event) -> None:
+        """Make all cycles, the latest first, with long rests between them, so that nobody waits for ten years later."""
+        for first, last in reversed(self._dates(0, _now())):
+            begun = time.thread_time()
+            with suppress(BtcoreError):  # whoever asks will be told
+                self.days(_midnight(first), _midnight(last))
+            if stop.wait(max(RESTS * (time.thread_time() - begun), MIN_REST)):
+                return
 
     def hours(self, start: int, end: int) -> list[Timed]:
         """Return the hours that begin within a time."""

@@ -2,7 +2,8 @@
 """The sink: its settings and hooks. What it keeps is in `store.py`, what it shows in `app.py`."""
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,10 @@ from btmon_dashboard.roles import Roles
 from btmon_dashboard.store import Store
 
 PORT = 8088
+
+STOP_TIMEOUT = 5.0
+"""Seconds for a thread to end."""
+
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this computer reaches."""
 
@@ -57,6 +62,19 @@ def is_filling(context: Context) -> bool:
         return context.replay()
     except BtcoreError as error:
         raise Retry(f"it is not known whether readings are delivered again: {error}") from error
+
+
+def start_preparing(ledger: Ledger) -> Callable[[], None]:
+    """Prepare what things cost, in a thread of its own; return what ends it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=ledger.prepare, args=(stop,), name="dashboard ledger", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join(STOP_TIMEOUT)
+
+    return end
 
 
 @plugin(api=1)
@@ -138,6 +156,8 @@ class Dashboard:
         overview = Overview(live, store, members, ledger)
         pages = Pages(live, overview, lambda: server.is_stopping, may_retry)
         server.open(pages.app(self.password.reveal()))
+        if context.tariff is not None:
+            stack.callback(start_preparing(ledger))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)
 
