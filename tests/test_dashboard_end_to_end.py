@@ -32,8 +32,8 @@ schema = "counters"
 
 
 def sink(port: int) -> str:
-    """Return the dashboard's table."""
-    return f'[sink.dashboard]\nport = {port}\nfile = "dashboard.db"\n'
+    """Return the tables of the dashboard and the tariff."""
+    return f'[sink.dashboard]\nport = {port}\nfile = "dashboard.db"\n[tariff]\ncurrency = "EUR"\nprice = 0.3\n'
 
 
 def ask(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
@@ -43,6 +43,19 @@ def ask(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
             return json.load(answer)
     except OSError:
         return None
+
+
+def retried(port: int, sink: str) -> Any:  # noqa: ANN401 - any JSON
+    """Have the dead letters of a sink delivered again, as the page does; return the answer."""
+    found = ask(port, "/api/dead-letters")
+    assert found["letters"] == []
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/dead-letters/retry",
+        json.dumps({"sink": sink}).encode(),
+        {"X-Btcore-Token": found["token"], "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
 
 
 def counted(folder: Path) -> tuple[float, float, float]:
@@ -58,7 +71,7 @@ def counted(folder: Path) -> tuple[float, float, float]:
 
 
 def test_what_the_journal_has_is_in_the_dashboard(tmp_path: Path) -> None:
-    """A first start fills it; after a kill it goes on; days, hours and minutes are the counters' difference."""
+    """A first start fills it, or one without its file; after a kill it goes on; all is the counters' difference."""
     with BtcoreProcess(tmp_path, SOURCE, "--once") as run:
         assert run.process.wait(60) == 0, run.log
     port = free_port()
@@ -78,9 +91,19 @@ def test_what_the_journal_has_is_in_the_dashboard(tmp_path: Path) -> None:
                 assert [total(step) for step in ("minute", "day", "year")] == pytest.approx([net] * 3, abs=0.01)
                 health = ask(port, "/api/health")
                 assert [one["name"] for one in health["sinks"]] == ["sqlite", "dashboard"]
-                assert health["problems"] == []
+                assert (health["problems"], health["warnings"]) == ([], [])
+                assert retried(port, "sqlite") == {"count": 0}
+                bill = ask(port, f"/api/bill?{span}&step=day")["sum"]
+                assert bill["cost"] == pytest.approx(0.3 * bill["wh_import"] / 1000, abs=1e-6)
+                assert bill["wh_import"] - bill["wh_export"] == pytest.approx(net, abs=0.01)
             run.process.send_signal(end)
             run.process.wait(60)
     with BtcoreProcess(tmp_path, idle + sink(port)) as run:
         wait_for(lambda: ask(port, "/healthz"), "the dashboard")
         assert total("day") == pytest.approx(net, abs=0.01)
+    for file in tmp_path.glob("dashboard.db*"):
+        file.unlink()
+    with BtcoreProcess(tmp_path, idle + sink(port)) as run:
+        wait_for(lambda: abs(total("hour") - net) < 0.01, "the dashboard to be filled again")
+        assert [total(step) for step in ("minute", "day", "year")] == pytest.approx([net] * 3, abs=0.01)
+        assert "dashboard.db is new: the journal's readings are delivered to it again" in run.log

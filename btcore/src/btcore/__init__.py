@@ -33,6 +33,7 @@ from btcore.settings import (
     plugin,
     setting,
 )
+from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 from btcore.version import API, __version__
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ __all__ = [
     "Piece",
     "Polarity",
     "Poll",
+    "Prices",
     "ProbedDevice",
     "Problem",
+    "Rate",
+    "RateChange",
     "Reading",
     "Reject",
     "Retry",
@@ -96,6 +100,9 @@ __all__ = [
     "Stop",
     "StreamStatus",
     "Table",
+    "Tariff",
+    "Tier",
+    "TimePrice",
     "__version__",
     "active_further_channels",
     "answers_commands",

@@ -40,8 +40,9 @@ class ChannelDescription:
     """What a configuration says of a channel.
 
     `per_pulse` is how many of `unit` a pulse of a pulse counter stands for, and `class_` what it measures (None
-    if that is not said). Of other channels these are the defaults. Raises ValueError for a unit that the class does not
-    have.
+    if that is not said). Of other channels these are the defaults. `parts` are the channels that a virtual channel is
+    calculated of, as SERIAL_CHANNEL, or CHANNEL of whichever meter has it. Raises ValueError for a unit that the class
+    does not have.
     """
 
     name: str = attrs.field(metadata={"help": "the name that every sink may use"})
@@ -60,6 +61,8 @@ class ChannelDescription:
     class_: PulseClass | None = attrs.field(
         default=None, metadata={"help": "of a pulse counter: what it measures: water, gas or energy"}
     )
+
+    parts: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         """Check that the unit is one of the class."""

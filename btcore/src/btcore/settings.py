@@ -15,6 +15,7 @@ from btcore.channel_descriptions import ChannelDescription
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
+from btcore.tariff import Tariff
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -205,8 +206,12 @@ class Context:
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
     have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
     reload has another instance of its class ready for its table, to which it may leave a port or a line. `site_status`
-    returns what `btcore status --json` shows, and `problems`, the lines that a person should see to; empty where there
-    is no run. It may be called from any thread, and raises BtcoreError where the journal cannot be read.
+    returns what `btcore status --json` shows, `problems`, the lines that a person should see to, and `warnings`, the
+    last ones of the log; empty where there is no run. `dead_letters` does what `btcore dead-letters` does: it is given
+    the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns `letters`. Both may be
+    called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is [tariff], what energy
+    costs; None where the configuration has none. `replay` returns whether what the journal holds is being delivered to
+    this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it has had anything.
     """
 
     name: str
@@ -224,6 +229,11 @@ class Context:
     delivery: Delivery = attrs.field(factory=Delivery, repr=False)
     is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
     site_status: Callable[[], Mapping[str, Any]] = attrs.field(default=dict, repr=False)
+    dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = attrs.field(
+        default=lambda _request: {"letters": []}, repr=False
+    )
+    tariff: Tariff | None = attrs.field(default=None, repr=False)
+    replay: Callable[..., bool] = attrs.field(default=lambda **_ask: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

@@ -335,6 +335,18 @@ def test_a_channel_may_be_described_by_a_table(load: Load) -> None:
     assert site.sinks[0].instance.solar == ChannelRef("01000777", "ch1")  # type: ignore[attr-defined]
 
 
+def test_a_virtual_channel_tells_of_which_it_is(load: Load) -> None:
+    """Down to the channels of meters, so that a sink counts none of them twice."""
+    site = load(
+        MINIMAL_SITE
+        + '[channels]\n"01000777_ch1" = "a"\n"01000777_ch2" = "b"\nmains = { expression = "a + b" }\n'
+        + 'rest = { expression = "mains - 2 * 01000777_ch3" }\n'
+    )
+    parts = {name: one.parts for name, one in site.channel_descriptions.items() if one.parts}
+    both = ("01000777_ch1", "01000777_ch2")
+    assert parts == {"mains_ch1": both, "rest_ch1": (*both, "01000777_ch3")}
+
+
 def test_what_is_said_of_a_channel_reaches_the_sink(load: Load) -> None:
     """The context describes a channel as [channels] does, and one that is not there by SERIAL_CHANNEL."""
     site = load(MINIMAL_SITE + '[channels]\n"01000777_ch1" = { name = "roof", area = "Garden" }\n')

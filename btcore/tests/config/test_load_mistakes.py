@@ -92,7 +92,7 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
         (
             "zzz = 1\n",
             "zzz",
-            "unknown setting; expected one of source, sink, decoder, channels, meters, metrics, journal, state",
+            "unknown setting; expected one of source, sink, decoder, channels, meters, metrics, journal, tariff, state",
         ),
         ("state = 1\n", "state", "expected a path, as text, found 1"),
         ("channels = 1\n", "channels", "expected a table: [channels]"),

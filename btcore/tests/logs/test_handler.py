@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from btcore.logs.formatter import Formatter
 from btcore.logs.handler import LogHandler, set_up
+from btcore.logs.recent import MAX_TEXT, MAX_WARNINGS, recent_warnings
 from btcore.redaction import MIN_SECRET_LENGTH
 
 SECRET = 'p&ss "wörd/+=\\1'
@@ -252,3 +253,20 @@ def test_what_others_write_to_stderr_is_bounded(log: io.StringIO, monkeypatch: p
     assert lines[0].startswith("library [2J ***")
     assert lines[1].endswith(" more characters)")
     assert (max(map(len, lines)) < 6000, lines[2].startswith("z" * 4000)) == (True, True)
+
+
+def test_the_last_warnings_are_remembered_without_secrets(log: io.StringIO) -> None:
+    """The newest first, so many and no more, each short; a line of information is none."""
+    logger = logging.getLogger("sink.roof")
+    logger.info("nothing special")
+    logger.warning("refused: %s", SECRET)
+    for number in range(MAX_WARNINGS):
+        logger.error("failed %d %s", number, "x" * 1000)
+    found = recent_warnings()
+    assert (len(found), found[0]["from"], found[0]["level"]) == (MAX_WARNINGS, "sink.roof", "error")
+    assert found[0]["text"].startswith(f"failed {MAX_WARNINGS - 1} xxx")
+    assert max(len(one["text"]) for one in found) <= MAX_TEXT
+    logger.warning("refused: %s", SECRET)
+    assert recent_warnings()[0]["level"] == "warning"
+    assert hidden(recent_warnings()[0]["text"])
+    assert "***" in recent_warnings()[0]["text"]

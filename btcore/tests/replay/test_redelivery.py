@@ -231,6 +231,19 @@ def test_requests_are_done_one_after_the_other_and_outlast_a_restart(journal: Jo
     assert Requests(journal, SINK_TABLE).first() == asked[1]
 
 
+def test_a_sink_that_has_lost_its_store_asks_once(journal: Journal) -> None:
+    """What it was delivered comes again, once; one that was delivered nothing asks for nothing."""
+    requests = Requests(journal, SINK_TABLE)
+    assert not requests.ask_for_all(ask=True)
+    fill_journal(journal, 10)
+    sink = RecordingSink()
+    deliver_all(journal, sink)
+    assert not requests.ask_for_all()
+    assert requests.ask_for_all(ask=True)
+    assert requests.ask_for_all(ask=True)
+    assert (len(requests.waiting()), requests.ask_for_all()) == (1, True)
+
+
 # --- gaps
 
 

@@ -86,9 +86,10 @@ ALL_SOURCES = {"source.panel", "source.garage"}
     [
         ({"channels": '"399999_ch1" = "solar"'}, set(), ALL_SINKS),
         ({"top": 'polarity = "btmon"'}, set(), ALL_SINKS),
+        ({"more": '[tariff]\ncurrency = "EUR"\nprice = 0.3'}, set(), ALL_SINKS),
         ({"meters": 'house = { serial = "399999" }'}, ALL_SOURCES, ALL_SINKS),
     ],
-    ids=["channels", "polarity", "meters"],
+    ids=["channels", "polarity", "tariff", "meters"],
 )
 def test_what_is_shared_restarts_what_depends_on_it(
     tmp_path: Path, after: dict[str, str], sources: set[str], sinks: set[str]

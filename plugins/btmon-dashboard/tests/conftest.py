@@ -2,7 +2,7 @@
 """Dashboards that are closed in the end, and the local time zone."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import attrs
 import pytest
 from helpers.plugin_calls import make_context
 
+from btcore import ChannelDescription, Tariff
 from btmon_dashboard.sink import Dashboard
 
 
@@ -22,11 +23,23 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Dashboard]]:
         def open_sink(
             names: dict[str, str] | None = None,
             status: Callable[[], dict[str, Any]] = dict,
+            letters: Callable[[Any], Any] = lambda _request: {"letters": []},
+            tariff: Tariff | None = None,
+            descriptions: Mapping[str, ChannelDescription] | None = None,
             **settings: Any,  # noqa: ANN401 - of any kind
         ) -> Dashboard:
             sink = Dashboard(**{"file": tmp_path / "dashboard.db", "port": 0, **settings})
             stack.callback(sink.close)
-            context = attrs.evolve(make_context(), channels=names or {}, polarity="brultech", site_status=status)
+            described = {name: ChannelDescription(name=text) for name, text in (names or {}).items()}
+            context = attrs.evolve(
+                make_context(),
+                channels=names or {},
+                channel_descriptions=described | dict(descriptions or {}),
+                polarity="brultech",
+                site_status=status,
+                dead_letters=letters,
+                tariff=tariff,
+            )
             sink.open(context)
             return sink
 

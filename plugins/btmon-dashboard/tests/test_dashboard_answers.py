@@ -18,7 +18,7 @@ from helpers.metered import batch_of, readings
 from helpers.plugin_calls import make_context
 from helpers.waiting import wait_for
 
-from btcore import Retry, Secret
+from btcore import ChannelDescription, Retry, Secret, Tariff
 from btmon_dashboard.app import MAX_STREAMS
 from btmon_dashboard.sink import Dashboard
 
@@ -111,6 +111,126 @@ def test_a_question_that_cannot_be_answered_is_refused(query: str, said: str, op
     deliver(sink)
     status, text = refusal(sink, f"/api/history?{query}")
     assert (status, said in json.loads(text)["error"]) == (400, True), text
+
+
+def test_several_channels_are_one_question(opened: Opened) -> None:
+    """Each by its name, as if it were asked for alone; one that does not exist is named."""
+    sink = opened()
+    start = deliver(sink)
+    query = [("channel", "312345_ch1"), ("channel", "312345_aux1"), ("from", start), ("to", start + 400), ("step", 60)]
+    found = ask(sink, f"/api/history?{urlencode(query)}")["channels"]
+    for channel, points in found.items():
+        assert points == history(sink, channel, **{"from": start, "to": start + 400, "step": 60})
+    assert [*found] == ["312345_ch1", "312345_aux1"]
+    assert "312345_ch99" in refusal(sink, "/api/history?channel=312345_ch1&channel=312345_ch99")[1]
+    assert refusal(sink, "/api/history?" + "&".join(["channel=312345_ch1"] * 65))[0] == 400
+
+
+def test_sensors_have_a_history(opened: Opened) -> None:
+    """Degrees and volts as means, pulses in the unit of [channels]."""
+    about = {"01021234_p1": ChannelDescription(name="water", unit="L", per_pulse=0.5, class_="water")}
+    sink = opened({"01021234_t1": "Cellar"}, descriptions=about)
+    start = deliver(sink, form="gem48ptbin", serial="01021234")
+    span = {"from": start - 60, "to": start + 400, "step": "minute"}
+    assert set(history(sink, "01021234_t1", **span)["values"]) == {21.5}
+    assert set(history(sink, "01021234_volts", **span)["values"]) == {120.0}
+    assert sum(history(sink, "01021234_p1", **span)["values"]) == 15.0
+    assert all(not one.startswith(("~", "#")) for one in ask(sink, "/api/recent")["watts"])
+
+
+TARIFF = Tariff(currency="EUR", price=0.4, export_price=0.1, standing_charge=30)
+
+
+def test_the_bill_is_what_the_counters_cost(opened: Opened) -> None:
+    """1 kWh from the grid and a quarter to it in an hour: money, energy and the shares of the circuits."""
+    sink = opened({"312345_ch1": "mains"}, tariff=TARIFF)
+    deliver(sink, count=361, age=3600)
+    end = int(time.time()) + 60
+    query = {"from": end - 86_400, "to": end, "step": "hour", "channel": "312345_aux1"}
+    found = ask(sink, f"/api/bill?{urlencode(query)}")
+    assert (found["currency"], found["sum"]["cost"], found["sum"]["credit"]) == ("EUR", 0.4, 0.025)
+    assert (found["sum"]["wh_import"], found["sum"]["wh_export"]) == (1000, 250)
+    assert sum(found["total"]) == pytest.approx(found["sum"]["total"], abs=0.0001)
+    share = found["sums"]["312345_aux1"]
+    assert (share["wh"], share["cost"]) == (200, pytest.approx(0.4 * 200 / 1000, abs=0.00001))
+    cycle = ask(sink, f"/api/bill?{urlencode({'from': end - 86_400, 'to': end, 'step': 'cycle'})}")
+    assert cycle["times"][-1] <= end < cycle["ends"][-1]
+    now = ask(sink, "/api/now")["bill"]
+    assert now["cycle"]["wh_import"] <= 1000
+    assert refusal(sink, "/api/bill?step=minute")[0] == 400
+    assert refusal(sink, "/api/bill?step=hour&from=0")[0] == 400
+
+
+def test_without_a_tariff_there_is_no_money(opened: Opened) -> None:
+    """The energy is there all the same."""
+    sink = opened({"312345_ch1": "mains"})
+    deliver(sink)
+    assert ask(sink, "/api/now")["bill"] is None
+    bill = ask(sink, "/api/bill")
+    assert (bill["currency"], bill["sum"]["total"]) == (None, 0)
+    assert bill["sum"]["wh_import"] > 0
+
+
+def test_insight_is_there_from_the_first_hour(opened: Opened) -> None:
+    """With the circuits by name, and nothing that is not known."""
+    sink = opened({"312345_ch1": "mains", "312345_aux1": "fridge"}, tariff=TARIFF)
+    assert ask(sink, "/api/insight")["circuits"] == []
+    deliver(sink)
+    time_of_next = f"/api/insight?from={int(time.time()) - 10 * 86_400}"
+    found = ask(sink, time_of_next)
+    fridge = next(one for one in found["circuits"] if one["id"] == "312345_aux1")
+    assert (fridge["name"], fridge["always_on"]) == ("fridge", None)
+    assert found["house"]["wh_import"] > 0
+
+
+class Letters:
+    """Stands for the site: it has one dead letter, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        """Begin without a request."""
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer."""
+        self.asked.append(dict(request))
+        return {"letters": [{"id": "a1", "sink": "sink.roof", "reason": "too old"}]}
+
+
+def post(sink: Dashboard, body: bytes, **headers: str) -> int:
+    """Return the status of a request for a retry."""
+    made = urllib.request.Request(f"{sink.url}/api/dead-letters/retry", body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(made, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_dead_letters_are_retried_from_the_page_alone(opened: Opened) -> None:
+    """Who does not know the page's word, or comes from another page, is refused, and nothing is done."""
+    letters = Letters()
+    sink = opened(letters=letters)
+    token = ask(sink, "/api/dead-letters")["token"]
+    body = json.dumps({"sink": "sink.roof"}).encode()
+    assert post(sink, body) == 403
+    assert post(sink, body, **{"X-Btcore-Token": "guessed"}) == 403
+    assert post(sink, body, **{"X-Btcore-Token": token, "Origin": "http://elsewhere.example"}) == 403
+    assert post(sink, body, **{"X-Btcore-Token": token, "Sec-Fetch-Site": "cross-site"}) == 403
+    assert post(sink, b"[" * 10_000, **{"X-Btcore-Token": token}) == 400
+    assert post(sink, b" " * 30_000, **{"X-Btcore-Token": token}) == 413
+    assert refusal(sink, "/api/dead-letters/retry")[0] == 405
+    assert [one["action"] for one in letters.asked] == ["list"]
+    assert post(sink, body, **{"X-Btcore-Token": token, "Origin": sink.url}) == 200
+    assert letters.asked[-1] == {"action": "retry", "sink": "sink.roof"}
+
+
+def test_pages_for_everybody_change_nothing(opened: Opened) -> None:
+    """On an open address without a password, nobody is given the word."""
+    sink = opened(letters=Letters(), host="0.0.0.0")
+    found = ask(sink, "/api/dead-letters")
+    assert (found["count"], "token" in found) == (1, False)
+    assert post(sink, b'{"sink": "sink.roof"}', **{"X-Btcore-Token": ""}) == 403
 
 
 def test_health_is_that_of_the_site(opened: Opened) -> None:
@@ -219,9 +339,13 @@ def test_a_password_is_asked_for(opened: Opened) -> None:
     for path in (
         "/",
         "/history",
+        "/insight",
         "/health",
         "/api/now",
         "/api/history",
+        "/api/bill",
+        "/api/insight",
+        "/api/dead-letters",
         "/api/health",
         "/api/events",
         "/static/now.js",

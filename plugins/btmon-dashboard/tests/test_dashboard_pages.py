@@ -15,7 +15,7 @@ from helpers.metered import batch_of, readings
 from helpers.needed import needs
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from btcore import ChannelRef, Secret
+from btcore import ChannelDescription, ChannelRef, Secret, Tariff
 from btmon_dashboard.sink import Dashboard
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -47,6 +47,7 @@ class Kind(NamedTuple):
 
 WIDE, PHONE = Kind(1280, 900, "light"), Kind(390, 844, "light")
 KINDS = [WIDE, PHONE, WIDE._replace(colors="dark"), PHONE._replace(colors="dark")]
+two_kinds = pytest.mark.parametrize("kind", [KINDS[0], KINDS[3]], ids=["wide", "phone dark"])
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=["wide", "phone", "wide dark", "phone dark"])
 
 
@@ -85,10 +86,10 @@ def page_of(browser: Browser, sink: Dashboard, path: str, kind: Kind = WIDE, pas
     assert complaints == []
 
 
-def deliver(sink: Dashboard, age: float, count: int = 61, **made: object) -> None:
+def deliver(sink: Dashboard, age: float, count: int = 61, serial: str = "01021234") -> None:
     """Deliver readings of a GEM that uses 1000 W and exports 250 W on ch1, the last one so many seconds old."""
     start = float(int(time.time() - age)) - 10 * (count - 1)
-    sink.process_batch(batch_of(readings(count, start=start, form="gem48ptbin", serial="01021234", **made)))  # type: ignore[arg-type]
+    sink.process_batch(batch_of(readings(count, start=start, form="gem48ptbin", serial=serial)))
 
 
 def fits(page: Page) -> bool:
@@ -137,7 +138,7 @@ def test_a_name_is_text_and_never_markup(path: str, opened: Opened, browser: Bro
         assert "broken" not in page.title()
 
 
-@each_kind
+@two_kinds
 def test_history_shows_power_and_energy(kind: Kind, opened: Opened, browser: Browser) -> None:
     """Each span has a picture, and a table with the sums of the counters."""
     sink = opened(NAMES)
@@ -201,6 +202,9 @@ STATUS: dict[str, Any] = {
             "last_error": {"text": MARKUP, "time": "2026-11-27T14:55:14Z"},
         }
     ],
+    "warnings": [
+        {"time": "2026-11-27T14:50:00Z", "from": "sink.roof", "level": "warning", "text": "the disk is slow"},
+    ],
     "journal": {
         "bytes": 792_504,
         "entries": 4258,
@@ -225,6 +229,104 @@ def test_health_shows_what_is_wrong(kind: Kind, opened: Opened, browser: Browser
         expect(page.locator("#sinks tbody")).to_have_text("roofpvoutputfails4,00025843 min ago3")
         expect(page.locator("#journal")).to_contain_text("Size793\u00a0kB")
         assert fits(page)
+
+
+TARIFF = Tariff(currency="EUR", price=0.4, export_price=0.1)
+
+
+@two_kinds
+def test_now_shows_where_power_flows_and_what_it_costs(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """The same in words as in the picture; the sum of two mains is there once."""
+    parts = {"01021235_ch1": ChannelDescription(name="house mains", parts=("01021234_ch1", "01021234_ch2"))}
+    sink = opened({"01021234_ch1": "mains a", "01021234_ch2": "mains b"}, tariff=TARIFF, descriptions=parts)
+    deliver(sink, 1)
+    deliver(sink, 1, serial="01021235")
+    with page_of(browser, sink, "/", kind) as page:
+        expect(page.locator("#flow-text")).to_have_text(
+            re.compile("Power flows from Grid 750\u00a0W; to Not measured 750\u00a0W")
+        )
+        expect(page.locator("#flow svg .band")).to_have_count(2)
+        expect(page.locator("#node-house .power")).to_have_text("750W")
+        expect(page.locator("#node-house .today")).to_contain_text("€")
+        expect(page.locator("#cycle")).to_contain_text("This billing cycle: €")
+        assert fits(page)
+
+
+@two_kinds
+def test_history_shows_what_it_costs(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """In each step and each bill, with the counters' energy; also the shares of circuits."""
+    sink = opened({**NAMES, "01021234_ch3": "oven"}, tariff=TARIFF)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#kind=cost&span=decade&c=01021234_ch1&c=01021234_ch3", kind) as page:
+        rows = page.locator("#figures tbody tr")
+        expect(rows.first).to_have_text(re.compile("House0.75.*€0.38"))
+        expect(page.locator("#bill")).to_contain_text("€0.40 for 1.00\u00a0kWh from the grid")
+        expect(page.locator("#plot canvas")).to_have_count(1)
+        for span in ("Hour", "Day", "Bill"):
+            page.get_by_role("button", name=span, exact=True).click()
+            expect(page.get_by_role("button", name=span, exact=True)).to_have_attribute("aria-pressed", "true")
+            expect(page.locator("#plot")).to_have_attribute("aria-label", re.compile("^Cost of "))
+        assert fits(page)
+
+
+def test_history_shows_sensors(opened: Opened, browser: Browser) -> None:
+    """In place of circuits, with their own unit."""
+    sink = opened(NAMES)
+    deliver(sink, 1)
+    with page_of(browser, sink, "/history") as page:
+        page.get_by_role("checkbox", name="Cellar").check()
+        expect(page.locator("#figures tbody tr")).to_have_text(re.compile("Cellar21.5\u00a0°"))
+        expect(page.get_by_role("checkbox", name="Mains")).not_to_be_checked()
+        expect(page.locator("#kinds")).to_be_hidden()
+        page.get_by_role("checkbox", name="Mains").check()
+        expect(page.get_by_role("checkbox", name="Cellar")).not_to_be_checked()
+        expect(page.locator("#figures tbody tr")).to_contain_text("Mains")
+
+
+@two_kinds
+def test_insight_shows_the_bill_and_its_circuits(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """Each with its energy and share; what is not known yet is said."""
+    sink = opened({**NAMES, "01021234_ch2": "oven"}, tariff=TARIFF)
+    with page_of(browser, sink, "/insight", kind) as page:
+        expect(page.locator("#empty")).to_contain_text("nothing to find out yet")
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/insight", kind) as page:
+        page.get_by_role("button", name="7 days").click()
+        expect(page.locator("#lead")).to_contain_text("known after 3 nights")
+        expect(page.locator("#lead")).to_contain_text("€0.40 for energy")
+        expect(page.locator("#circuits tfoot")).to_contain_text("0.75\u00a0kWh")
+        expect(page.locator("#unusual")).to_contain_text("known after a week")
+        assert fits(page)
+
+
+def test_dead_letters_can_be_delivered_again(opened: Opened, browser: Browser) -> None:
+    """By a button for each sink; whatever a reason says, it is text."""
+    asked: list[dict[str, Any]] = []
+
+    def letters(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(dict(request))
+        return {"letters": [{"id": "a", "sink": "sink.roof", "reason": MARKUP}]}
+
+    sink = opened(status=lambda: STATUS, letters=letters)
+    with page_of(browser, sink, "/health") as page:
+        expect(page.locator("#letters tbody tr")).to_contain_text(MARKUP)
+        page.get_by_role("button", name="Deliver the dead letters of sink.roof again").click()
+        expect(page.locator("#letters-note")).to_contain_text("1 are being delivered again")
+        expect(page.locator("#warnings")).to_contain_text("the disk is slow")
+    assert {"action": "retry", "sink": "sink.roof"} in asked
+
+
+def test_a_wrong_password_shows_nothing(opened: Opened, browser: Browser) -> None:
+    """Neither a page nor a number."""
+    sink = opened(NAMES, password=Secret("let me in"))
+    deliver(sink, 1)
+    context = browser.new_context(http_credentials={"username": "me", "password": "wrong"})
+    page = context.new_page()
+    answer = page.goto(f"{sink.url}/")
+    assert answer is not None
+    assert answer.status == 401
+    assert "Mains" not in page.content()
+    context.close()
 
 
 def test_a_link_reproduces_a_view(opened: Opened, browser: Browser) -> None:
@@ -294,16 +396,16 @@ def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
         assert saved.value.suggested_filename.endswith(".png")
 
 
-@pytest.mark.parametrize("path", ["/", "/history", "/health"])
+@pytest.mark.parametrize("path", ["/", "/history", "/insight", "/health"])
 @pytest.mark.parametrize("kind", [WIDE, WIDE._replace(colors="dark")], ids=["light", "dark"])
 def test_a_page_can_be_used_by_everybody(path: str, kind: Kind, opened: Opened, browser: Browser) -> None:
     """Axe finds nothing serious: contrast, names of controls, structure for a screen reader."""
-    sink = opened(NAMES, status=lambda: STATUS)
+    sink = opened(NAMES, status=lambda: STATUS, tariff=TARIFF)
     deliver(sink, 1)
     context = browser.new_context(color_scheme=kind.colors, bypass_csp=True)  # axe is a script from elsewhere
     page = context.new_page()
     page.goto(f"{sink.url}{path}")
-    ready = page.locator("#busy li, #figures tbody tr, #sinks tbody tr")
+    ready = page.locator("#busy li, #figures tbody tr, #sinks tbody tr, #circuits tbody tr")
     expect(ready.first).to_be_visible()
     found = Axe().run(page).response["violations"]
     context.close()

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Reading, Sample, Stop, pack
 from btmon_dashboard.history import history, parse_step
-from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, start_of
+from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, hours_of, start_of
 from btmon_dashboard.store import Store
 from btmon_dashboard.sums import parts
 
@@ -226,6 +227,51 @@ def test_every_moment_is_in_the_span_that_it_begins(name: str, zone: Callable[[s
             assert start <= seconds * SECOND < end_of(level, start)
 
 
+def test_a_store_that_was_deleted_is_filled_while_the_meter_goes_on(tmp_path: Path) -> None:
+    """New samples come between those that are delivered again, also over a restart: all is what the counters say."""
+    made = house(1_780_000_000, 1_780_030_000)
+    samples = samples_between(made)
+    half = len(samples) // 2
+    filling: dict[str, Any] = {"is_filling": lambda: True}
+    with closing(Store(tmp_path / "dashboard.db", **filling)) as store:
+        store.add(samples[half : half + 5], "brultech")
+        store.add(samples[:20], "brultech")
+        store.add(samples[half + 5 : half + 9], "brultech")
+        store.add(samples[18:25], "brultech")  # some come twice
+    with closing(Store(tmp_path / "dashboard.db", **filling)) as store:
+        store.add(samples[half + 9 :], "brultech")
+        store.add(samples[20 : half + 3], "brultech")
+        assert total(store) == net(made[-1]) - net(made[0])
+        hours = store.read(SERIAL, HOUR, 0, 2**62)
+    with closing(Store(tmp_path / "other.db")) as store:
+        store.add(samples, "brultech")
+        whole = store.read(SERIAL, HOUR, 0, 2**62)
+        assert [(start, sums.of(0)) for start, sums in whole] == [(start, sums.of(0)) for start, sums in hours]
+
+
+def test_a_meter_that_is_filled_first_goes_on_where_it_is(tmp_path: Path) -> None:
+    """The history comes before the first new sample: the gap between the two is still filled."""
+    made = house(1_780_000_000, 1_780_030_000)
+    samples = samples_between(made)
+    with closing(Store(tmp_path / "dashboard.db", is_filling=lambda: True)) as store:
+        for batch in (samples[:30], samples[60:62], samples[30:60], samples[62:]):
+            store.add(batch, "brultech")
+        assert total(store) == net(made[-1]) - net(made[0])
+
+
+def test_sensors_have_the_mean_of_their_minutes(stored: Store) -> None:
+    """Of a temperature and volts the mean over time; pulses are counted."""
+    batch = batch_of(readings(361, start=1_780_000_000 - 1_780_000_000 % 3600, form="gem48ptbin", serial=SERIAL))
+    stored.add(batch.samples, "brultech")
+    span = (1_779_800_000, 1_780_010_000)
+    for step in ("minute", "hour", "day"):
+        for channel, mean in (("t1", 21.5), ("volts", 120.0)):
+            values = history(stored, SERIAL, channel, span, parse_step(step, 0))["values"]
+            assert values
+            assert set(values) == {mean}
+        assert sum(history(stored, SERIAL, "p1", span, parse_step(step, 0))["values"]) == 360
+
+
 def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """The sink stops, and says what to do; so it does for what is no database."""
     file = tmp_path / "energy.db"
@@ -236,3 +282,25 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     file.write_bytes(b"no database at all, but long enough" * 40)
     with pytest.raises(Stop, match="move it away"):
         Store(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "hours"),
+    [
+        ("Europe/Berlin", (2025, 3, 30), 23),
+        ("Europe/Berlin", (2025, 10, 26), 25),
+        ("Asia/Kolkata", (2025, 3, 30), 24),
+        ("Australia/Lord_Howe", (2025, 4, 6), 25),
+        ("Australia/Lord_Howe", (2025, 10, 5), 24),
+    ],
+)
+def test_each_hour_of_a_day_is_one_of_the_store(
+    name: str, day: tuple[int, int, int], hours: int, zone: Callable[[str], None]
+) -> None:
+    """Also where the clock changes by half an hour: each moment of the day is in one of them."""
+    zone(name)
+    start = start_of(DAY, round(datetime(*day, 12, tzinfo=ZoneInfo(name)).timestamp()) * SECOND)
+    end = end_of(DAY, start)
+    found = hours_of(start, end)
+    assert len(found) == hours
+    assert {start_of(HOUR, moment) for moment in range(start, end, 600 * SECOND)} == set(found)

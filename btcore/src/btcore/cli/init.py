@@ -85,6 +85,14 @@ CHANNELS = """\
 
 #[channels]
 #399999_ch1 = "solar"
+
+# ---- Tariff: what energy costs, for sinks that show money. docs/using.md has times of day, tiers and later rates.
+
+#[tariff]
+#currency = "EUR"
+#price = 0.30                     # a kWh from the grid
+#export_price = 0.08              # what a kWh to the grid earns
+#standing_charge = 12.50          # a month
 """
 
 

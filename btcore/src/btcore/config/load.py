@@ -28,6 +28,7 @@ from btcore.errors import Problem
 from btcore.journal.opening import secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
+from btcore.tariff import Tariff
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.describe import settings_of
@@ -105,6 +106,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
+        tariff = self.reader.nested("tariff", Tariff, self.data)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
@@ -116,6 +118,7 @@ class _Loader:
             channel_descriptions=self.descriptions,
             virtual_channels=tuple(self.virtual.channels),
             metrics=metrics,
+            tariff=tariff,
             sources=tuple(sources),
             sinks=tuple(sinks),
             decoders=tuple(decoders),
@@ -299,7 +302,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal], [tariff]"
 
 _NOTHING: Mapping[Kind, str] = {
     "source": "there is no source, so nothing is received; add a table [source.NAME], such as [source.tcp-server]",

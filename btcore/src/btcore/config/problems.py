@@ -10,7 +10,7 @@ from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
-SINGLE_TABLES = ("channels", "meters", "metrics", "journal")
+SINGLE_TABLES = ("channels", "meters", "metrics", "journal", "tariff")
 """The tables without a name of their own."""
 
 ALSO_A_SETTING = "journal"

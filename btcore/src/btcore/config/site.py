@@ -21,6 +21,7 @@ from btcore.formats import MAX_NAME
 from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
+from btcore.tariff import Tariff
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
 from btcore.virtual.counting import SOURCE, VirtualChannel
 
@@ -189,6 +190,7 @@ class Site:
     channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
     virtual_channels: tuple[VirtualChannel, ...] = ()
     metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
+    tariff: Tariff | None = None
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
@@ -225,6 +227,7 @@ def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = Fal
         interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
         dry_run=dry_run,
         delivery=part.delivery if isinstance(part, Sink) else Delivery(),
+        tariff=site.tariff,
     )
 
 

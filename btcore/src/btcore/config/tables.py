@@ -8,7 +8,7 @@ those of decoders, which need none in the file.
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -24,6 +24,8 @@ from btcore.values.describe import Setting, settings_of
 from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 Values = dict[str, Any]
+
+T = TypeVar("T")
 
 BRULTECH = "brultech"
 """The built-in decoder."""
@@ -88,6 +90,21 @@ class Reader:
             self._fault(plugin, "when it was created", error, path)
             return None
         self._check(plugin, made, path, known)
+        return made
+
+    def nested(self, name: str, cls: type[T], data: Mapping[str, object]) -> T | None:
+        """Return a table of the top level as an instance of a class with settings.
+
+        None where there is no such table, or where it has mistakes, which are added to the findings.
+        """
+        if name not in data:
+            return None
+        try:
+            made: T = convert(data[name], cls, self.context)
+        except InvalidValue as error:
+            for problem in error.problems:
+                self.findings.add((name, *problem.path), problem.message)
+            return None
         return made
 
     def _setting(self, entry: Setting, given: object, key_path: Key, values: Values) -> None:

@@ -15,6 +15,7 @@ from typing import TextIO
 from btcore.logs.formatter import MAX_MESSAGE, Formatter, message_of
 from btcore.logs.forms import LogFormat, make_formatter
 from btcore.logs.queue import LogQueue
+from btcore.logs.recent import RecentWarnings
 from btcore.logs.repeat_limit import RepeatLimit
 from btcore.text import plain
 
@@ -32,6 +33,7 @@ class LogHandler(logging.Handler):
         self.form = form
         self.queue = LogQueue(stream, self._dropped, self._summarize)
         self._repeat_limit = repeat_limit
+        self._recent = RecentWarnings()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Handle a record, without logging's lock: an argument that takes long to format delays its own thread only."""
@@ -47,8 +49,15 @@ class LogHandler(logging.Handler):
         self.emit(record)
         return True
 
+    @property
+    def recent(self) -> RecentWarnings:
+        """The last warnings."""
+        return self._recent
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record, or count it as dropped, unformatted, where the queue is full."""
+        if record.levelno >= logging.WARNING:
+            self._recent.add(record, self.form.redact(message_of(record)))
         if self.queue.accepts(urgent=record.levelno >= logging.WARNING):
             self.queue.put(self.form.format(record) + "\n")
 

@@ -117,6 +117,15 @@ class Requests:
                 raise Unavailable(f"{MAX_REQUESTS} requests wait for {self.table} already: wait until one is done")
             self._commit({**self._waiting, request.number: request})
 
+    def ask_for_all(self, *, ask: bool = False) -> bool:
+        """Return whether a replay waits; where none does, `ask` for all that the sink has had, if it has had any."""
+        is_waiting = any(not one.retry for one in self.waiting())
+        had = self._journal.checkpoint(self.table) if ask and not is_waiting else None
+        if had is None or had.offset == START:
+            return is_waiting
+        self.ask(Request())
+        return True
+
     def update(self, request: Request) -> None:
         """Keep how far a request has come."""
         with self._lock:

@@ -5,9 +5,10 @@ When it starts, ends and takes one is decided in `supervisor.py` and `reload.py`
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Thread
+from typing import Any
 
 import attrs
 
@@ -15,6 +16,8 @@ from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
+from btcore.logs.recent import recent_warnings
+from btcore.mending.commands import Mending
 from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
@@ -24,7 +27,7 @@ from btcore.sources.worker import SourceWorker
 from btcore.status.report import facts
 from btcore.text import plural
 from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
-from btcore.workers.factory import RunOptions, WorkerFactory
+from btcore.workers.factory import Hosting, RunOptions, WorkerFactory
 from btcore.workers.group import WorkerGroup
 from btcore.workers.health import RunHealth
 from btcore.workers.reporting import ActivityReport
@@ -51,8 +54,16 @@ class RunningSite:
         self.requests = RequestBook(journal)
         self._clock_watch = None if options.dry_run else ClockWatch(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options, self.requests, self._clock_watch, lambda: facts(self.status())
+            site,
+            journal,
+            stop,
+            drain,
+            options,
+            self.requests,
+            self._clock_watch,
+            Hosting(self._facts, self._dead_letters),
         )
+        self.mending = Mending(journal, lambda: self.site, lambda: self.sinks.workers, stop, self.requests)
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
             self._factory.sources(site.running_sources), self._replaced, patience
@@ -141,6 +152,14 @@ class RunningSite:
     def has_opened(self) -> bool:
         """Whether each source and sink works, or has failed at least once."""
         return all(worker.has_opened for worker in self.workers)
+
+    def _facts(self) -> Mapping[str, Any]:
+        """Return what a plugin may know of the site."""
+        return {**facts(self.status()), "warnings": recent_warnings()}
+
+    def _dead_letters(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do what a plugin asks for with dead letters, as `btcore dead-letters` would."""
+        return next(self.mending.dead_letters(request))
 
     def hang(self) -> str:
         """Describe a worker that does not move, and that only a restart can cure; "" if there is none."""

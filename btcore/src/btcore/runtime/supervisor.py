@@ -16,7 +16,6 @@ from btcore.control.server import ControlServer, Handler
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
 from btcore.journal.opening import check_url, open_journal
-from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
 from btcore.runtime.observation import Observation
@@ -144,9 +143,7 @@ class Supervisor:
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
-            **Mending(
-                running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop, running.requests
-            ).handlers,
+            **running.mending.handlers,
             **DeviceRequests(running.sources.workers).handlers(),
         }
 

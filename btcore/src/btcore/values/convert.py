@@ -8,6 +8,7 @@ file belong to `config/load.py`.
 import math
 import types
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -247,6 +248,15 @@ def _flag(value: object, _scope: ConversionContext) -> bool:
     return value
 
 
+def _date(value: object, _scope: ConversionContext) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise invalid("a date such as 2026-01-31", value) from None
+
+
 @attrs.frozen
 class Scalar:
     """A type of a single value: its name for people, and its conversion."""
@@ -263,6 +273,7 @@ SCALARS: Mapping[Any, Scalar] = {
     Serial: Scalar("serial number", lambda value, context: parse_serial(_text(value, context), context)),
     Duration: Scalar("duration", parse_duration),
     Secret: Scalar("secret text", _secret),
+    date: Scalar("date", _date),
     Path: Scalar("path", parse_path),
     ChannelRef: Scalar("channel", parse_channel),
 }

@@ -9,6 +9,7 @@ import math
 import re
 import typing
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def plain_value(value: object, annotation: object = None) -> object:
     match _table_as_dict(value):
         case Secret():
             return "***" if value else None
-        case Path() | ChannelRef():
+        case Path() | ChannelRef() | date():
             return str(value)
         case list() | tuple() as items:
             return [plain_value(item) for item in items]

@@ -54,8 +54,11 @@ def read_virtual_channels(table: object, known: KnownChannels, context: Conversi
         try:
             _check_name(name, known, context)
             more = {"name": name, **{key: one for key, one in value.items() if key != EXPRESSION}}
-            found.descriptions[f"{name}_{CHANNEL}"] = _description(more, context)
-            found.channels.append(VirtualChannel(name, _terms(reader.factors(name)), str(value[EXPRESSION])))
+            key = f"{name}_{CHANNEL}"
+            found.descriptions[key] = _description(more, context)
+            terms = _terms(reader.factors(name))
+            found.channels.append(VirtualChannel(name, terms, str(value[EXPRESSION])))
+            found.descriptions[key] = attrs.evolve(found.descriptions[key], parts=tuple(terms.channels))
         except InvalidExpression as error:
             found.problems.append(ValueProblem(str(error), (name, EXPRESSION)))
         except InvalidValue as error:

@@ -5,7 +5,7 @@ Of each interval the net of all parts counts, in the one direction or the other,
 it. Energies are exact: integers in a fraction of a watt-second, so that `0.5 * ch1` loses nothing. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import lcm
 
@@ -65,6 +65,11 @@ class Terms:
     def meters(self) -> tuple[str, ...]:
         """The meters, in the order in which the expression names them."""
         return tuple(dict.fromkeys(serial for serial, _ in self.factors))
+
+    @property
+    def channels(self) -> Iterator[str]:
+        """The channels, as SERIAL_CHANNEL, or as CHANNEL where no meter is named."""
+        yield from (f"{serial}_{label}" if serial else label for serial, label in self.factors)
 
     @property
     def is_of_any_meter(self) -> bool:

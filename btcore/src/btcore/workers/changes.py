@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What differs between two configurations of a site, and what has to be restarted for that. Pure.
 
-A source and a sink depend on their own tables, on [meters] and on the decoders; a sink also on [channels] and on the
-polarity of the site. How workers are restarted is in `group.py`.
+A source and a sink depend on their own tables, on [meters] and on the decoders; a sink also on [channels], on [tariff]
+and on the polarity of the site. How workers are restarted is in `group.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +68,7 @@ def site_changes(old: Site, new: Site, stopped: Sequence[str] = ()) -> SiteChang
     shared = [*(["[meters]"] if list(old.meters) != list(new.meters) else []), *_decoder_changes(old, new)]
     described = [(dict(site.channels), dict(site.channel_descriptions)) for site in (old, new)]
     names = [*shared, *(["[channels]"] if described[0] != described[1] else [])]
+    names += ["[tariff]"] if old.tariff != new.tariff else []
     names += ["polarity"] if old.polarity != new.polarity else []
     settings = [entry.name for entry in site_settings() if getattr(old, entry.name) != getattr(new, entry.name)]
     settings += ["sync"] if old.sync != new.sync else []

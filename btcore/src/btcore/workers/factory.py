@@ -33,6 +33,14 @@ class RunOptions:
     grace: float = 0.0
 
 
+@attrs.frozen
+class Hosting:
+    """What plugins may ask the run for: see `Context`."""
+
+    site_status: Callable[[], Mapping[str, Any]] = dict
+    dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _request: {"letters": []}
+
+
 class WorkerFactory:
     """Makes workers of one configuration of a site. `stop` and `drain` are those of the run."""
 
@@ -45,9 +53,9 @@ class WorkerFactory:
         options: RunOptions,
         requests: RequestBook,
         clock_watch: ClockWatch | None = None,
-        site_status: Callable[[], Mapping[str, Any]] = dict,
+        hosting: Hosting | None = None,
     ) -> None:
-        """Prepare; `identities` is made by `restore_identities`. `clock_watch` and `site_status` are the run's."""
+        """Prepare; `identities` is made by `restore_identities`. `clock_watch` and `hosting` are the run's."""
         self._site = site
         self._journal = journal
         self._stop = stop
@@ -57,7 +65,7 @@ class WorkerFactory:
         self._cache = SampleCache()
         self._shared = SharedReadings()
         self._clock_watch = clock_watch
-        self._site_status = site_status
+        self._hosting = hosting or Hosting()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
 
     def restore_identities(self) -> None:
@@ -103,23 +111,25 @@ class WorkerFactory:
         return [self._sink(sink) for sink in sinks]
 
     def _sink(self, sink: Sink) -> SinkWorker:
+        requests = self._requests.of(sink.table)
+        context = attrs.evolve(self._context(sink), replay=requests.ask_for_all)
         worker = SinkWorker(
             sink,
             self._journal,
             self._decoders(()),
             self._cache,
-            self._context(sink),
+            context,
             stop=Event(),
             drain=self._drain,
             redact=self._options.redact,
-            requests=self._requests.of(sink.table),
+            requests=requests,
         )
         worker.wait_for_clock(self._clock_watch)
         return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
         context = context_of(self._site, part, dry_run=self._options.dry_run)
-        return attrs.evolve(context, site_status=self._site_status)
+        return attrs.evolve(context, **attrs.asdict(self._hosting, recurse=False))
 
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders

@@ -4,6 +4,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -29,6 +30,12 @@ REFUSED = (
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"www-authenticate", b'Basic realm="btcore", charset="UTF-8"'),
 )
+
+
+def is_same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends a request from a page of this host, or another program sends it that says no origin."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    return site == "same-origin" and (origin is None or origin.partition("://")[2] == headers.get("host", ""))
 
 
 @attrs.frozen

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is answered at each address. The numbers are `live.py`'s and `history.py`'s; who may ask is `access.py`'s."""
+"""What is answered at each address. The numbers are made in other rooms; who may ask is in `access.py`."""
 
 import asyncio
 import json
+import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -21,15 +20,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from btcore import BtcoreError
-from btmon_dashboard.access import Access
-from btmon_dashboard.history import WH, QueryError, history, parse_step
-from btmon_dashboard.live import SILENT, Live
-from btmon_dashboard.spans import DAY, MINUTE, SECOND, start_of
-from btmon_dashboard.store import Store, energies
-from btmon_dashboard.sums import Sums
+from btmon_dashboard.access import Access, is_same_origin
+from btmon_dashboard.history import QueryError, parse_step
+from btmon_dashboard.live import Live
+from btmon_dashboard.overview import Overview
+from btmon_dashboard.query import parse_channels, parse_span
 
 FILES = Path(__file__).parent / "pages"
-PAGES = {"/": "now.html", "/history": "history.html", "/health": "health.html"}
+PAGES = {"/": "now.html", "/history": "history.html", "/insight": "insight.html", "/health": "health.html"}
 
 MAX_STREAMS = 100
 """The most browsers that are sent news; another one is answered 503, and asks again."""
@@ -41,17 +39,26 @@ MAX_QUIET = 15.0
 HEALTH_SECONDS = 3.0
 """For how long an answer of the journal's state is good: it is not for free."""
 
-RECENT = 3600
-"""Seconds of the small pictures beside each channel."""
+BODY_TIMEOUT = 10.0
+"""Seconds for the body of a request."""
+
+MAX_BODY = 20_000
+MAX_LETTERS = 200
+"""Bytes of a request, and the dead letters that are listed."""
 
 
 @attrs.define(eq=False)
 class Dashboard:
-    """The answers. They are made in threads, as the store is read from a disk."""
+    """The answers. They are made in threads, as the store is read from a disk.
+
+    `may_retry`: whoever sees the pages may have dead letters delivered again.
+    """
 
     live: Live
-    store: Store
+    overview: Overview
     is_stopping: Callable[[], bool]
+    may_retry: bool = False
+    token: str = attrs.field(factory=lambda: secrets.token_urlsafe(16), repr=False)
     _streams: int = 0
     _latest: tuple[int, int, str] = (-1, 0, "")
     _health: tuple[float, str] = (-HEALTH_SECONDS, "")
@@ -64,41 +71,26 @@ class Dashboard:
             "now": self.now,
             "recent": self.recent,
             "history": self.history,
+            "bill": self.bill,
+            "insight": self.insight,
             "health": self.health,
+            "dead-letters": self.dead_letters,
             "events": self.events,
         }
         routes: list[BaseRoute] = [Route(path, partial(page, name)) for path, name in PAGES.items()]
         routes += [Route(f"/api/{name}", answer) for name, answer in api.items()]
+        routes += [Route("/api/dead-letters/retry", self.retry, methods=["POST"])]
         routes += [Route("/healthz", healthz), Mount("/static", StaticFiles(directory=FILES))]
         handlers: Any = {BtcoreError: unavailable, QueryError: refused}
         return Access(Starlette(routes=routes, exception_handlers=handlers), password)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what is known now of all meters, each channel with what it has consumed today, in Wh."""
-        today = start_of(DAY, round(time() * SECOND))
-        return {"meters": [self._meter(meter, today) for meter in self.live.meters()], "silent_after": SILENT}
 
     def snapshot_text(self) -> str:
         """Return the snapshot as JSON, which is made once for all browsers."""
         with self._lock:
             current = (self.live.version, round(time() / MAX_QUIET))
             if self._latest[:2] != current:
-                self._latest = (*current, json.dumps(self.snapshot()))
+                self._latest = (*current, json.dumps(self.overview.snapshot()))
             return self._latest[2]
-
-    def _meter(self, meter: dict[str, Any], today: int) -> dict[str, Any]:
-        serial = meter["serial"]
-        rows = self.store.read(serial, DAY, today, today + 1)
-        known = self.store.meters.get(serial)
-        columns = {name: at for at, name in enumerate(known.channels)} if known else {}
-        channels = []
-        for channel in meter["channels"]:
-            column = columns.get(channel["channel"], -1)
-            sums = list(energies(rows, column)) if column >= 0 else []
-            taken, given = (sums[0][2], sums[0][3]) if sums else (0, 0)
-            wh = {"wh_today": (taken - given) / WH, "import_today": taken / WH, "export_today": given / WH}
-            channels.append({**channel, **wh})
-        return {**meter, "channels": channels}
 
     def now(self, _request: Request) -> Response:
         """Answer with the snapshot."""
@@ -106,24 +98,25 @@ class Dashboard:
 
     def recent(self, _request: Request) -> Response:
         """Answer with the mean watts of the last hour, minute by minute, of all channels."""
-        end = start_of(MINUTE, round(time() * SECOND))
-        start = end - RECENT * SECOND
-        times = list(range(start // SECOND, end // SECOND, MINUTE))
-        found: dict[str, list[float | None]] = {}
-        for serial, meter in list(self.store.meters.items()):
-            rows = dict(self.store.read(serial, MINUTE, start, end))
-            for column, channel in enumerate(meter.channels):
-                found[f"{serial}_{channel}"] = [_watts(rows.get(at * SECOND), column) for at in times]
-        return JSONResponse({"times": times, "watts": found})
+        return JSONResponse(self.overview.recent())
 
     def history(self, request: Request) -> Response:
-        """Answer with the points of a channel."""
+        """Answer with the points of a channel; of several, with those of each by its name."""
         query = request.query_params
-        end = parse_moment("to", query.get("to", ""), time())
-        start = parse_moment("from", query.get("from", ""), end - DAY)
-        serial, _, channel = query.get("channel", "").rpartition("_")
+        start, end = span = parse_span(query)
         step = parse_step(query.get("step", ""), end - start)
-        return JSONResponse(history(self.store, serial, channel, (start, end), step))
+        names = parse_channels(query)
+        found = self.overview.history(names, span, step)
+        return JSONResponse(found["_".join(names[0])] if len(names) == 1 else {"channels": found})
+
+    def bill(self, request: Request) -> Response:
+        """Answer with what the house and its circuits used and cost in each step."""
+        query = request.query_params
+        return JSONResponse(self.overview.bill(parse_span(query), query.get("step", ""), query.getlist("channel")))
+
+    def insight(self, request: Request) -> Response:
+        """Answer with what is found in a time."""
+        return JSONResponse(self.overview.insight(parse_span(request.query_params)))
 
     def health(self, _request: Request) -> Response:
         """Answer with the facts of `btcore status`, asked once for all browsers."""
@@ -131,6 +124,32 @@ class Dashboard:
             if monotonic() - self._health[0] >= HEALTH_SECONDS:
                 self._health = (monotonic(), json.dumps(self.live.context.site_status()))
             return Response(self._health[1], media_type="application/json")
+
+    def dead_letters(self, _request: Request) -> Response:
+        """Answer with the dead letters, and with the word that a retry needs."""
+        letters = self.live.context.dead_letters({"action": "list"})["letters"]
+        token = {"token": self.token} if self.may_retry else {}
+        return JSONResponse({"letters": letters[:MAX_LETTERS], "count": len(letters), **token})
+
+    async def retry(self, request: Request) -> Response:
+        """Have dead letters of a sink delivered again: for these pages alone, which know the word."""
+        given = request.headers.get("x-btcore-token", "")
+        if not (self.may_retry and is_same_origin(request.headers) and secrets.compare_digest(given, self.token)):
+            return JSONResponse({"error": "this is for the pages of the dashboard alone"}, 403)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await _body(request)
+        except TimeoutError:
+            return JSONResponse({"error": f"expected the request within {BODY_TIMEOUT:.0f} s"}, 408)
+        if body is None:
+            return JSONResponse({"error": f"expected at most {MAX_BODY} bytes"}, 413)
+        sink = _sink(body)
+        asked = {"action": "retry", "sink": sink}
+        found = await asyncio.to_thread(self.live.context.dead_letters, asked)
+        self.live.context.log.info(
+            "%d dead letters of %s are delivered again: a browser asked", len(found["letters"]), sink
+        )
+        return JSONResponse({"count": len(found["letters"])})
 
     async def events(self, _request: Request) -> Response:
         """Answer with the snapshot, and with each later one as it comes."""
@@ -179,28 +198,22 @@ def unavailable(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 503)
 
 
-def parse_moment(key: str, text: str, default: float) -> float:
-    """Return seconds since 1970 of such a number, or of a time of ISO 8601, local if it has no zone."""
-    if not text:
-        return default
+async def _body(request: Request) -> bytes | None:
+    """Return the body of a request; None for one that is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            return None
+    return body
+
+
+def _sink(body: bytes) -> str:
+    """Return the sink that a request names. Raises QueryError."""
     try:
-        moment = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text).timestamp()
-        except (ValueError, OverflowError, OSError):
-            moment = float("nan")
-    if not (isfinite(moment) and 0 <= moment < LAST):
-        raise QueryError(f"{key}: expected seconds since 1970, or a time such as 2026-06-21T06:00, found {text!r:.40}")
-    return moment
-
-
-LAST = 32_503_680_000
-"""The beginning of the year 3000: no page asks for a later time."""
-
-
-def _watts(row: Sums | None, column: int) -> float | None:
-    if row is None or not row.length:
-        return None
-    taken, given = row.of(column)
-    return round((taken - given) * SECOND / row.length, 1)
+        sink = json.loads(body)["sink"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sink = None
+    if not isinstance(sink, str) or not sink:
+        raise QueryError('expected {"sink": NAME}')
+    return sink

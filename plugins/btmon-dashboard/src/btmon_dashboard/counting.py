@@ -5,10 +5,14 @@ The energy is the difference of lifetime counters, so what lies between is in it
 before it was written, or a batch never came. Where a lifetime counter is not known, the sample's own energy is taken.
 """
 
+from collections.abc import Callable, Sequence
+
 import attrs
 
 from btcore import Channel, Number, Polarity, Sample, measurements
+from btmon_dashboard.sensors import MILLI, counts, is_possible, means
 from btmon_dashboard.spans import SECOND
+from btmon_dashboard.sums import MAX_SAMPLE
 
 WH = 3600
 SKEW = 100
@@ -20,10 +24,11 @@ MAX_WATTS = 1_000_000
 
 @attrs.define(eq=False)
 class Meter:
-    """A meter in the store: its channels in the order in which they appeared, and how far it is stored.
+    """A meter in the store: its columns in the order in which they appeared, and how far it is stored.
 
     `key` is the time of its last reading, in microseconds, and `counters` what that had: of each channel imported and
-    exported Ws of its entire life, -1 where that is not known.
+    exported Ws of its entire life, -1 where that is not known. A column is a channel, or a sensor with a mark in front
+    (`sensors.py`). Between `gap` lies what is still missing, and is being delivered again: from and to when.
     """
 
     id: int
@@ -31,6 +36,7 @@ class Meter:
     channels: list[str] = attrs.field(factory=list)
     key: int = 0
     counters: list[int] = attrs.field(factory=list)
+    gap: tuple[int, int] = (0, 0)
     _columns: dict[str, int] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -56,8 +62,19 @@ class Increment:
     ws: list[int]
 
 
-def count(meter: Meter, sample: Sample, polarity: Polarity) -> Increment | None:
-    """Return what a sample adds to a meter, and move the meter on; None if it adds nothing, as when it comes twice."""
+def count(
+    meter: Meter, sample: Sample, polarity: Polarity, is_filling: Callable[[], bool] = lambda: False
+) -> Increment | None:
+    """Return what a sample adds to a meter, and move the meter on; None if it adds nothing, as when it comes twice.
+
+    `is_filling`: what is missing before a sample is delivered again, so it is left open.
+    """
+    if meter.gap[0] <= sample.older.key and sample.newer.key <= meter.gap[1]:
+        meter.gap = (sample.newer.key, meter.gap[1])
+        return Increment(*_own_span(sample), _own(meter, sample, polarity))
+    if meter.key < sample.older.key and is_filling():
+        meter.gap, meter.key = (meter.key, sample.older.key), sample.older.key
+        meter.counters = [-1] * len(meter.counters)
     span = _span(meter, sample)
     if span is None:
         return None
@@ -67,11 +84,53 @@ def count(meter: Meter, sample: Sample, polarity: Polarity) -> Increment | None:
     for measured in measurements(sample, polarity):
         if (channel := channels.get(measured.channel)) is not None:
             at = 2 * meter.column(channel.name)
-            ws += [0] * (at + 2 - len(ws))
             rises = _rise(meter, at, measured.wh_import, max_rise), _rise(meter, at + 1, measured.wh_export, max_rise)
-            ws[at], ws[at + 1] = known_or_own(rises, sample, channel, polarity)
+            put(meter, ws, channel.name, known_or_own(rises, sample, channel, polarity))
+    add_sensors(meter, sample, span[1] - span[0], ws, by_life=True)
     meter.key = sample.newer.key
     return Increment(*span, ws)
+
+
+def _own(meter: Meter, sample: Sample, polarity: Polarity) -> list[int]:
+    """Return what a sample has by itself, whatever is stored."""
+    ws = [0] * (2 * len(meter.channels))
+    channels = {channel.name: channel for channel in sample.channels}
+    for channel in (one for one in measurements(sample, polarity) if one.channel in channels):
+        put(meter, ws, channel.channel, own_energy(sample, channels[channel.channel], polarity))
+    start, end = _own_span(sample)
+    add_sensors(meter, sample, end - start, ws, by_life=False)
+    return ws
+
+
+def _own_span(sample: Sample) -> tuple[int, int]:
+    end = sample.newer.key
+    return min(sample.older.key, end - 1), end
+
+
+def add_sensors(meter: Meter, sample: Sample, length: int, ws: list[int], *, by_life: bool) -> None:
+    """Add the columns of the sensors of a sample of a length, in microseconds.
+
+    `by_life`: pulses are what the counters of their entire life rose by since what is stored.
+    """
+    if length <= MAX_SAMPLE:  # of a longer time, what a sensor shows at its end says little
+        for name, *numbers in means(sample, length):
+            put(meter, ws, name, numbers)
+    for name, own, life in counts(sample):
+        rise = own
+        if by_life and life is not None:
+            at = 2 * meter.column(name)
+            before, meter.counters[at] = meter.counters[at], int(life)
+            since = int(life) - before
+            rise = since if before >= 0 and is_possible(since, length / SECOND) else own
+        if rise:
+            put(meter, ws, name, (rise * MILLI, 0))
+
+
+def put(meter: Meter, ws: list[int], name: str, numbers: Sequence[int]) -> None:
+    """Put the two numbers of a column where they belong."""
+    at = 2 * meter.column(name)
+    ws += [0] * (at + 2 - len(ws))
+    ws[at : at + 2] = numbers
 
 
 def _span(meter: Meter, sample: Sample) -> tuple[int, int] | None:

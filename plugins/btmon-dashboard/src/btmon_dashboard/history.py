@@ -2,14 +2,16 @@
 """The past of a channel: which sums answer a question, and how they become points. No I/O but the store's."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from btcore import BtcoreError
+from btmon_dashboard.sensors import COUNT, MILLI, column_of, is_sensor
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, midnight, start_of
-from btmon_dashboard.store import Row, Store, energies
+from btmon_dashboard.store import Store
+from btmon_dashboard.sums import Sums
 
 WH = 3600
 MAX_POINTS = 10_000
@@ -73,7 +75,14 @@ def parse_step(text: str, seconds: float) -> Step:
 
 
 def history(store: Store, serial: str, channel: str, span: tuple[float, float], step: Step) -> dict[str, Any]:
-    """Return the points of a channel that begin within a span of seconds since 1970: mean watts, and Wh.
+    """Return the points of a channel that begin within a span of seconds since 1970; see `histories`."""
+    return histories(store, [(serial, channel)], span, step)[f"{serial}_{channel}"]
+
+
+def histories(
+    store: Store, names: Sequence[tuple[str, str]], span: tuple[float, float], step: Step
+) -> dict[str, dict[str, Any]]:
+    """Return the points of channels within a span of seconds since 1970: mean watts, and Wh; of sensors, values.
 
     Watts and Wh are positive for what the channel consumed. A time without samples has no point. Raises QueryError.
     """
@@ -82,14 +91,34 @@ def history(store: Store, serial: str, channel: str, span: tuple[float, float], 
         raise QueryError("from: expected a time before `to`")
     if (end - start) // (step.seconds * SECOND) > MAX_POINTS:
         raise QueryError(f"step: expected one with at most {MAX_POINTS} points between `from` and `to`")
-    meter = store.meters.get(serial)
-    if meter is None or channel not in meter.channels:
-        raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
+    columns = [_column(store, *name) for name in names]
     level = _level(step, (end - start) // SECOND)
-    rows = store.read(serial, level, start, end)
+    rows = {serial: _steps(store, serial, level, (start, end), step) for serial in {serial for serial, _ in names}}
+    return {
+        f"{serial}_{channel}": _points(rows[serial], at, mark)
+        for (serial, channel), (at, mark) in zip(names, columns, strict=True)
+    }
+
+
+Steps = list[tuple[int, Sums]]
+"""Rows, each with the start of the step that it belongs to."""
+
+
+def _column(store: Store, serial: str, channel: str) -> tuple[int, str]:
+    """Return the column of a channel, and its mark, if it is a sensor. Raises QueryError."""
+    meter = store.meters.get(serial)
+    name = column_of(meter.channels, channel) if meter else ""
+    if meter is None or not name:
+        raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
+    return meter.channels.index(name), name[0] if is_sensor(name) else ""
+
+
+def _steps(store: Store, serial: str, level: int, span: tuple[int, int], step: Step) -> Steps:
+    rows = store.read(serial, level, *span)
     if not rows and level == SAMPLE:  # they are kept for two days
-        rows, level = store.read(serial, MINUTE, start, end), MINUTE
-    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level))
+        rows, level = store.read(serial, MINUTE, *span), MINUTE
+    made = step if step.seconds >= level else Step(level)
+    return [(made.start(start), sums) for start, sums in rows]
 
 
 def _level(step: Step, seconds: int) -> int:
@@ -102,17 +131,36 @@ def _level(step: Step, seconds: int) -> int:
     return level
 
 
-def points(rows: Iterable[Row], column: int, step: Step) -> dict[str, Any]:
-    """Return rows as points, each the sum of those that begin within it."""
+def _points(steps: Steps, column: int, mark: str) -> dict[str, Any]:
+    """Return steps as points, each the sum of its rows."""
     sums: dict[int, tuple[int, int, int]] = {}
-    for start, *numbers in energies(list(rows), column):
-        before = sums.get(point := step.start(start), (0, 0, 0))
-        sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
+    for start, row in steps:
+        length, one, other = sums.get(start, (0, 0, 0))
+        taken, given = row.of(column)
+        sums[start] = (length + row.length, one + taken, other + given)
     found = sorted(sums.items())
+    return sensor_points(found, mark) if mark else channel_points(found)
+
+
+Found = Sequence[tuple[int, tuple[int, int, int]]]
+"""The start of each point, and its length and its two numbers."""
+
+
+def channel_points(found: Found) -> dict[str, Any]:
+    """Return the points of a channel."""
     return {
         "times": [start // SECOND for start, _ in found],
         "watts": [round((ws - back) * SECOND / length, 1) if length else None for _, (length, ws, back) in found],
         "wh": [(ws - back) / WH for _, (_, ws, back) in found],
         "wh_import": [ws / WH for _, (_, ws, _) in found],
         "wh_export": [back / WH for _, (_, _, back) in found],
+    }
+
+
+def sensor_points(found: Found, mark: str) -> dict[str, Any]:
+    """Return the points of a sensor: means of a temperature or volts, or how many pulses."""
+    known = [(start, one, other) for start, (_, one, other) in found if mark == COUNT or other]
+    return {
+        "times": [start // SECOND for start, _, _ in known],
+        "values": [one / MILLI if mark == COUNT else round(one / other / MILLI, 2) for _, one, other in known],
     }

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from btcore import ChannelDescription, Context, Polarity, Sample, measurements
+from btmon_dashboard.sensors import is_sensor
 
 Describe = Callable[[str, str], ChannelDescription]
 
@@ -21,7 +22,6 @@ class Live:
     """What is known now of each meter."""
 
     context: Context
-    roles: Callable[[str, str, str], str] = lambda _serial, _channel, _name: ""
     version: int = 0
     """How often there was news."""
     _meters: dict[str, dict[str, Any]] = attrs.field(factory=dict)
@@ -30,7 +30,7 @@ class Live:
 
     def remember(self, serial: str, key: int, channels: Iterable[str]) -> None:
         """Take a meter of which nothing has come since the start."""
-        visible = [self._channel(serial, channel, None, None) for channel in channels]
+        visible = [self._channel(serial, channel, None, None) for channel in channels if not is_sensor(channel)]
         self._meters[serial] = {"serial": serial, "time": key / 1e6, "channels": visible, "sensors": [], "volts": None}
 
     def show(self, samples: Iterable[Sample]) -> None:
@@ -80,8 +80,7 @@ class Live:
     def _channel(self, serial: str, channel: str, watts: float | None, amps: float | None) -> dict[str, Any]:
         about = self.context.describe_channel(serial, channel)
         is_named = f"{serial}_{channel}" in self.context.channels
-        role = self.roles(serial, channel, about.name if is_named else "")
-        named = {"channel": channel, "name": about.name, "named": is_named, "area": about.area, "role": role}
+        named = {"channel": channel, "name": about.name, "named": is_named, "area": about.area}
         return {**named, "watts": None if watts is None else round(watts, 1), "amps": amps}
 
     def _sensor(self, serial: str, label: str, value: float | None) -> dict[str, Any]:

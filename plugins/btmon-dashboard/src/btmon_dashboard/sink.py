@@ -2,14 +2,17 @@
 """The sink: its settings and hooks. What it keeps is in `store.py`, what it shows in `app.py`."""
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from btcore import (
     Batch,
+    BtcoreError,
     ChannelRef,
     Claim,
     Context,
@@ -24,11 +27,18 @@ from btcore import (
     setting,
 )
 from btcore.serve import listen_claims, parse_listen_address
+from btmon_dashboard.ledger import Ledger
 from btmon_dashboard.live import Live
+from btmon_dashboard.members import Members
+from btmon_dashboard.overview import Overview
 from btmon_dashboard.roles import Roles
 from btmon_dashboard.store import Store
 
 PORT = 8088
+
+STOP_TIMEOUT = 5.0
+"""Seconds for a thread to end."""
+
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this computer reaches."""
 
@@ -44,6 +54,27 @@ def check_host(_instance: object, _attribute: object, host: str) -> None:
         parse_listen_address(f"{host}:0")
     except ValueError:
         raise ValueError(f'expected an address of this computer, such as "0.0.0.0", found {host!r:.80}') from None
+
+
+def is_filling(context: Context) -> bool:
+    """Return whether what the journal has is being delivered again. Raises Retry."""
+    try:
+        return context.replay()
+    except BtcoreError as error:
+        raise Retry(f"it is not known whether readings are delivered again: {error}") from error
+
+
+def start_preparing(ledger: Ledger) -> Callable[[], None]:
+    """Prepare what things cost, in a thread of its own; return what ends it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=ledger.prepare, args=(stop,), name="dashboard ledger", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join(STOP_TIMEOUT)
+
+    return end
 
 
 @plugin(api=1)
@@ -99,8 +130,10 @@ class Dashboard:
         with ExitStack() as stack:
             store = Store(self.file)
             stack.callback(store.close)
-            roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery})
-            live = Live(context, roles.of)
+            if not store.meters and context.replay(ask=True):
+                context.log.info("%s is new: the journal's readings are delivered to it again", self.file)
+            store.is_filling = partial(is_filling, context)
+            live = Live(context)
             for meter in store.meters.values():
                 live.remember(meter.serial, meter.key, meter.channels)
             self._serve(context, store, live, stack)
@@ -116,7 +149,15 @@ class Dashboard:
         except OSError as error:
             raise Retry(f"cannot listen on {self.host}, port {self.port}: {error.strerror or error}") from error
         stack.callback(server.close, live.wake)
-        server.open(Pages(live, store, lambda: server.is_stopping).app(self.password.reveal()))
+        roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery}, context.describe_channel)
+        members = Members(store, roles)
+        ledger = Ledger(store, members.house, context.tariff)
+        may_retry = self.host in LOCAL or bool(self.password)
+        overview = Overview(live, store, members, ledger)
+        pages = Pages(live, overview, lambda: server.is_stopping, may_retry)
+        server.open(pages.app(self.password.reveal()))
+        if context.tariff is not None:
+            stack.callback(start_preparing(ledger))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)
 

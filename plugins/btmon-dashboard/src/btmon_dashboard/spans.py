@@ -47,3 +47,8 @@ def cut(level: int, start: int, end: int) -> Iterator[Span]:
         bucket = start_of(level, start)
         start = min(end_of(level, bucket), end)
         yield bucket, start
+
+
+def hours_of(day: int, end: int) -> list[int]:
+    """Return when the hours of a day begin: mostly 24, but also where the clock changes by half an hour."""
+    return list(dict.fromkeys(start for start, _ in cut(HOUR, day, end)))

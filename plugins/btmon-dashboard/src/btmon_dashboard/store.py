@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import attrs
 
 from btcore import Polarity, Retry, Sample, Stop
 from btmon_dashboard.counting import Meter, count
-from btmon_dashboard.spans import DAY, SAMPLE, SECOND
+from btmon_dashboard.spans import DAY, HOUR, SAMPLE, SECOND
 from btmon_dashboard.sums import Sums, parts, unpack
 
 VERSION = 1
@@ -29,6 +29,9 @@ METERS = """
 CREATE TABLE IF NOT EXISTS meters(
     id INTEGER PRIMARY KEY, serial TEXT UNIQUE NOT NULL, key INTEGER NOT NULL, channels TEXT NOT NULL,
     counters BLOB NOT NULL)
+"""
+GAPS = """
+CREATE TABLE IF NOT EXISTS gaps(meter INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL)
 """
 SUMS = """
 CREATE TABLE IF NOT EXISTS sums(
@@ -61,6 +64,9 @@ class Store:
 
     file: Path
     meters: dict[str, Meter] = attrs.field(factory=dict)
+    is_filling: Callable[[], bool] = lambda: False
+    """Whether what the journal has is being delivered again, into a store that was empty."""
+    _changed: int | None = None
     _writer: sqlite3.Connection = attrs.field(init=False, repr=False)
     _reader: sqlite3.Connection = attrs.field(init=False, repr=False)
     _pending: dict[Key, Sums] = attrs.field(factory=dict, repr=False)
@@ -94,7 +100,7 @@ class Store:
         """Add samples, and write them now and then. Raises Retry or Stop.
 
         What is new or comes many at a time is written at once: of a meter's first samples no counters are kept that a
-        difference could be taken to, and of a backlog the shape would be lost.
+        difference could be taken to, of a backlog the shape would be lost, and what is delivered again comes once.
         """
         known, came = len(self.meters), 0
         for came, sample in enumerate(samples, 1):  # noqa: B007 - how many there were
@@ -103,14 +109,16 @@ class Store:
             if len(self._pending) >= MAX_PENDING:
                 self.flush()
         is_due = time.monotonic() - self._flushed >= FLUSH_SECONDS
-        if is_due or came >= BACKLOG or len(self.meters) > known:
+        if is_due or came >= BACKLOG or len(self.meters) > known or self.is_filling():
             self.flush()
 
     def _add(self, sample: Sample, polarity: Polarity) -> None:
         meter = self.meters.get(sample.serial)
         if meter is None:
             meter = self.meters[sample.serial] = Meter(len(self.meters) + 1, sample.serial)
-        found = count(meter, sample, polarity)
+        found = count(meter, sample, polarity, self.is_filling)
+        if found and found.start // SECOND < time.time() - HOUR:
+            self._changed = min(found.start, self._changed or found.start)
         for level, start, length, ws in parts(found.start, found.end, found.ws) if found else ():
             self._pending.setdefault((meter.id, level, start), Sums()).add(length, ws)
 
@@ -136,6 +144,7 @@ class Store:
             counters = array("q", meter.counters).tobytes()
             row = (meter.id, meter.serial, meter.key, " ".join(meter.channels), counters)
             self._writer.execute("INSERT OR REPLACE INTO meters VALUES (?, ?, ?, ?, ?)", row)
+            self._writer.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?, ?)", (meter.id, *meter.gap))
             old = (meter.id, SAMPLE, meter.key - KEEP_SAMPLES)
             self._writer.execute("DELETE FROM sums WHERE meter = ? AND level = ? AND start < ?", old)
 
@@ -150,6 +159,23 @@ class Store:
                 if (of, at) == (meter.id, level) and start <= key < end:
                     rows.setdefault(key, Sums()).add(sums.length, sums.ws)
         return sorted(rows.items())
+
+    def take_changed(self) -> int | None:
+        """Return from when on anything has changed that was over, since this was asked last; None where nothing has."""
+        with self._lock:
+            found, self._changed = self._changed, None
+        return found
+
+    def first(self, serial: str) -> int | None:
+        """Return when the first day of a meter begins; None where there is none. Raises Retry."""
+        with translate_errors(self.file), self._lock:
+            meter = self.meters.get(serial)
+            if meter is None:
+                return None
+            query = "SELECT min(start) FROM sums WHERE meter = ? AND level = ?"
+            (start,) = self._reader.execute(query, (meter.id, DAY)).fetchone()
+            pending = [key for (of, at, key) in self._pending if (of, at) == (meter.id, DAY)]
+            return min([*pending, *([] if start is None else [start])], default=None)
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -166,7 +192,7 @@ def prepare(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     with transaction(connection):
-        for statement in (METERS, SUMS):
+        for statement in (METERS, SUMS, GAPS):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -198,10 +224,11 @@ def translate_errors(file: Path) -> Iterator[None]:
 
 
 def _read_meters(connection: sqlite3.Connection) -> Iterator[Meter]:
+    gaps = {meter: (start, end) for meter, start, end in connection.execute("SELECT * FROM gaps")}
     for id_, serial, key, channels, counters in connection.execute("SELECT * FROM meters"):
         numbers = array("q")
         numbers.frombytes(counters)
-        yield Meter(id_, serial, channels.split(), key, numbers.tolist())
+        yield Meter(id_, serial, channels.split(), key, numbers.tolist(), gaps.get(id_, (0, 0)))
 
 
 def _rows(connection: sqlite3.Connection, meter: int, level: int, start: int, end: int) -> Iterator[Row]:

@@ -14,11 +14,24 @@ export const SPANS = {
   decade: { name: "Years", bars: "year", bounds: (d, by) => [0, 10].map((n) => at(d.getFullYear() - 9 + 10 * by + n, 0, 1)) },
 };
 
+// Billing cycles are the server's: [start, end] of each, in order.
+let cycles = [];
+const cycleOf = (moment, by) => {
+  const at = cycles.findIndex(([start, end]) => moment >= start && moment < end);
+  return cycles[Math.min(Math.max((at < 0 ? cycles.length - 1 : at) + by, 0), cycles.length - 1)];
+};
+
+export function setCycles(found) {
+  cycles = found;
+  if (found.length) SPANS.bill = { name: "Bill", bars: "day", bounds: (d, by) => cycleOf(d.getTime() / 1000, by) };
+}
+
 // the field of a date by which a span is moved, and by how much
 const FIELDS = { hour: [3, 1], day: [2, 1], week: [2, 7], month: [1, 1], year: [0, 1], decade: [0, 10] };
 
 // the moment of the next span that is the same: the same time of the next day, the same day of the next month
 export function sameInNext(span, seconds) {
+  if (span === "bill") return seconds + cycleOf(seconds, 1)[0] - cycleOf(seconds, 0)[0];
   const d = new Date(seconds * 1000);
   const parts = [d.getFullYear(), d.getMonth(), d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()];
   parts[FIELDS[span][0]] += FIELDS[span][1];
@@ -66,7 +79,7 @@ export function describeSpan(span, [from, to]) {
   if (span === "month") return text(from, { month: "long", year: "numeric" });
   if (span === "day") return text(from, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
   if (span === "decade") return `${text(from, { year: "numeric" })} – ${text(to - 1, { year: "numeric" })}`;
-  if (span === "week") return `${text(from, { day: "numeric", month: "short" })} – ${text(to - 1, { day: "numeric", month: "short", year: "numeric" })}`;
+  if (span === "week" || span === "bill") return `${text(from, { day: "numeric", month: "short" })} – ${text(to - 1, { day: "numeric", month: "short", year: "numeric" })}`;
   const day = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" };
   const isOneDay = text(from, { dateStyle: "short" }) === text(to - 1, { dateStyle: "short" });
   return `${text(from, day)} – ${text(to, isOneDay ? { hour: "2-digit", minute: "2-digit" } : day)}`;

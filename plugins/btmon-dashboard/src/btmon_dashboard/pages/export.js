@@ -14,17 +14,19 @@ function isoTime(seconds) {
 // a spreadsheet takes a text that begins like this for a formula
 const cell = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 
-// series: [{ name, times, watts, wh }]
-export function csv(series) {
+// series: [{ name, times, and some of the lists below }]
+const COLUMNS = [["watts", "W"], ["wh", "Wh"], ["cost", ""], ["values", ""]];
+
+export function csv(series, currency) {
+  const columns = series.flatMap((one, at) => COLUMNS.filter(([list]) => one[list]).map(([list, unit]) => ({ one, at, list, unit: unit || (list === "cost" ? currency : one.unit) })));
   const rows = new Map();
-  series.forEach((one, at) => {
+  columns.forEach(({ one, list }, column) => {
     one.times.forEach((time, index) => {
-      if (!rows.has(time)) rows.set(time, Array(2 * series.length).fill(""));
-      rows.get(time)[2 * at] = one.watts[index] ?? "";
-      rows.get(time)[2 * at + 1] = one.wh[index];
+      if (!rows.has(time)) rows.set(time, Array(columns.length).fill(""));
+      rows.get(time)[column] = one[list][index] ?? "";
     });
   });
-  const head = ["time", ...series.flatMap((one) => [cell(`${one.name} W`), cell(`${one.name} Wh`)])];
+  const head = ["time", ...columns.map(({ one, unit }) => cell(`${one.name} ${unit}`))];
   const lines = [...rows].sort(([a], [b]) => a - b).map(([time, values]) => [isoTime(time), ...values].join(","));
   return `${[head.join(","), ...lines].join("\r\n")}\r\n`;
 }

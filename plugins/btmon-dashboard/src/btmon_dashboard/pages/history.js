@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The page History: the view is in the address, what it asks for comes from /api/history, one request a circuit.
+// The page History: the view is in the address; what it shows is asked for in series.js, drawn in plot.js, summed in figures.js.
 
-import { barEnd, barStep, bounds, describeSpan, lineStep, sameInNext, SPANS } from "./calendar.js";
+import { barStep, bounds, describeSpan, lineStep, setCycles, SPANS } from "./calendar.js";
 import { csv, png, save } from "./export.js";
+import { costFigures, energyFigures, sensorFigures, showTable } from "./figures.js";
 import { draw } from "./plot.js";
-import { element, kilowattHours, setText, withUnit } from "./text.js";
+import { KINDS, scaleOf } from "./scales.js";
+import { askBefore, askSeries } from "./series.js";
+import { element, kilowattHours, money, setText } from "./text.js";
 import { kindOf, readView, writeView } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const HUES = ["--hue-1", "--hue-2", "--hue-3", "--hue-4", "--hue-5", "--hue-6", "--hue-7", "--hue-8"];
 const MOST_CHANNELS = 6;
 const HINT = "Drag across the picture to look closer.";
-const KINDS = { power: "Power", energy: "Energy" };
 let known = [];
+let currency = null;
 let view = readView(location.hash);
 let forget = () => {};
 let latest = 0;
@@ -34,85 +37,74 @@ function hueName(id) {
   return HUES[roles.length + (others.indexOf(id) % (HUES.length - roles.length))];
 }
 
-async function ask(id, step, [from, to]) {
-  const answer = await fetch(`/api/history?${new URLSearchParams({ channel: id, from, to, step })}`);
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
+const scaleNow = () => scaleOf(kindNow(), visibleChannels()[0]?.unit, currency);
+const visibleChannels = () => view.channels.map((id) => known.find((one) => one.id === id)).filter(Boolean);
+const hasCost = (one) => one.role === "" || one.role === "grid"; // of the supply, only the grid costs
+
+// sensors have a kind of their own; cost is there with a tariff
+function kindNow() {
+  const sensor = visibleChannels().find((one) => one.sensor);
+  if (sensor) return sensor.sensor;
+  const kind = kindOf(view);
+  return kind === "cost" && !currency ? "energy" : kind;
 }
 
-// what the span before had, at the same times of this one; the 31st of a month has none in one of 30 days
-async function askBefore(id, step) {
-  const [start, end] = view.range;
-  const next = (time) => (view.isFree ? time + (end - start) : sameInNext(view.span, time));
-  const range = view.isFree ? [2 * start - end, start] : bounds(view.span, view.moment ?? Date.now() / 1000, -1);
-  const found = await ask(id, step, range);
-  const kept = found.times.map((_time, at) => at).filter((at) => next(found.times[at]) < end);
-  const pick = (values) => kept.map((at) => values[at]);
-  return { times: pick(found.times).map(next), watts: pick(found.watts), wh: pick(found.wh), sum: found.wh.reduce((sum, wh) => sum + wh, 0) };
+function stepNow(kind) {
+  const named = view.isFree ? barStep(view.range) : SPANS[view.span].bars;
+  if (kind === "power" || kind === "mean") return lineStep(view.range);
+  return kind === "cost" && named === "minute" ? "hour" : named;
 }
 
 async function show() {
   const request = ++latest;
   showControls();
-  const kind = kindOf(view);
-  const named = view.isFree ? barStep(view.range) : SPANS[view.span].bars;
-  const step = kind === "power" ? lineStep(view.range) : named;
-  const shown = known.filter((one) => view.channels.includes(one.id));
+  const kind = kindNow();
+  const channels = visibleChannels().filter((one) => kind !== "cost" || hasCost(one));
+  const asked = { kind, step: stepNow(kind), range: view.range };
   try {
-    const found = await Promise.all(shown.map((one) => ask(one.id, step, view.range)));
-    const before = await Promise.all(view.isCompared ? shown.map((one) => askBefore(one.id, step)) : []);
+    const found = await askSeries(channels, asked);
+    const before = view.isCompared && channels.length ? await askBefore(channels, view, asked) : [];
     if (request !== latest) return; // a later view was asked for meanwhile
-    const series = shown.map((one, at) => ({ ...one, ...found[at], before: before[at] })).sort((a, b) => view.channels.indexOf(a.id) - view.channels.indexOf(b.id));
-    visible = series;
-    showPicture(series, kind, step);
-    showFigures(series, kind, step);
-    notice("");
+    visible = channels.map((one, at) => ({ ...one, ...found[at], before: before[at] }));
+    showPicture(visible, asked);
+    showFigures(visible, asked);
+    notice(channels.length ? "" : "What the sun or a battery gives costs nothing: choose the grid or circuits.");
   } catch (error) {
     if (request === latest) notice(`The history could not be read: ${error.message}`);
   }
 }
 
-function showPicture(series, kind, step) {
+function showPicture(series, { kind, step }) {
   forget();
   const style = getComputedStyle(document.documentElement);
+  const scale = scaleNow();
   const drawn = series.flatMap((one) => {
     const hue = style.getPropertyValue(hueName(one.id)).trim();
-    const values = (of) => ({ times: of.times, values: kind === "power" ? of.watts : of.wh });
+    const values = (of) => ({ times: of.times, values: scale.values(of) });
     const before = one.before ? [{ name: `${one.name} before`, hue: `${hue}70`, isBefore: true, ...values(one.before) }] : [];
-    return [...before, { name: one.name, hue, ...values(one) }];
+    return [...before, { name: one.isHouse ? "House" : one.name, hue, ...values(one) }];
   });
   const hint = view.isCompared ? `${HINT} Paler is what was before.` : HINT;
   const onZoom = (range) => go({ range, isFree: true });
-  forget = draw($("plot"), drawn, { kind, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text || hint) });
+  forget = draw($("plot"), drawn, { scale, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text || hint) });
   setText($("values"), hint);
-  $("plot").setAttribute("aria-label", `${KINDS[kind]} of ${series.map((one) => one.name).join(", ")}, ${describeSpan(view.isFree ? "" : view.span, view.range)}; the table below has the sums`);
+  const names = series.map((one) => one.name).join(", ");
+  $("plot").setAttribute("aria-label", `${KINDS[kind] ?? "Values"} of ${names}, ${describeSpan(view.isFree ? "" : view.span, view.range)}; the table below has the sums`);
 }
 
-function showFigures(series, kind, step) {
-  const total = (values) => values.reduce((sum, value) => sum + value, 0);
-  const hasExport = series.some((one) => total(one.wh_export) >= 1);
-  const most = kind === "power" ? "Highest" : `Highest ${step}`;
-  const titles = ["Circuit", ...(hasExport ? ["In", "Out"] : []), "Energy", ...(view.isCompared ? ["Before"] : []), "Mean", most];
-  const rows = series.map((one) => {
-    const name = element("th", { scope: "row" }, element("i"), one.name);
-    name.firstChild.style.background = `var(${hueName(one.id)})`;
-    const ways = hasExport ? [total(one.wh_import), total(one.wh_export)].map(kilowattHours) : [];
-    const values = kind === "power" ? one.watts : one.wh;
-    const peak = values.reduce((best, value) => (Math.abs(value ?? 0) > Math.abs(best ?? 0) ? value : best), values[0] ?? null);
-    const cells = [...ways, kilowattHours(total(one.wh)), ...(one.before ? [kilowattHours(one.before.sum)] : []), withUnit(mean(one, step), "W"), withUnit(peak, kind === "power" ? "W" : "Wh")];
-    return element("tr", {}, name, ...cells.map((text) => element("td", {}, text)));
-  });
-  const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
-  $("figures").replaceChildren(head, element("tbody", {}, ...rows));
+function showFigures(series, { kind, step }) {
+  const about = { kind, step, isCompared: view.isCompared, bill: series[0]?.bill, currency, scale: scaleNow() };
+  const figures = kind === "cost" ? costFigures : kind === "power" || kind === "energy" ? energyFigures : sensorFigures;
+  const [titles, cells] = series.length ? figures(series, about) : [["Circuit"], () => []];
+  showTable($("figures"), titles, series.map((one) => [one.isHouse ? "House" : one.name, hueName(one.id), cells(one)]));
+  setText($("bill"), kind === "cost" && about.bill ? describeBill(about.bill) : "");
 }
 
-// the mean of the time that was measured
-function mean(one, step) {
-  const length = (start) => (typeof step === "string" ? barEnd(start, step) - start : step);
-  const parts = one.watts.map((watts, at) => [watts, length(one.times[at])]).filter(([watts]) => watts !== null);
-  const seconds = parts.reduce((sum, [, part]) => sum + part, 0);
-  return seconds ? parts.reduce((sum, [watts, part]) => sum + watts * part, 0) / seconds : null;
+function describeBill(sum) {
+  const parts = [`${money(sum.cost, currency)} for ${kilowattHours(sum.wh_import)} from the grid`];
+  if (sum.wh_export >= 1) parts.push(`${money(-sum.credit, currency)} for ${kilowattHours(sum.wh_export)} to the grid`);
+  if (sum.charge) parts.push(`${money(sum.charge, currency)} standing charge`);
+  return `The house: ${parts.join(", ")}; ${money(sum.total, currency)} in all.`;
 }
 
 function choose(parent, names, chosen, onChoice) {
@@ -128,15 +120,18 @@ function choose(parent, names, chosen, onChoice) {
 
 function showControls() {
   const names = Object.fromEntries(Object.entries(SPANS).map(([id, span]) => [id, span.name]));
-  choose($("spans"), names, view.isFree ? "" : view.span, (span) => go({ span, isFree: false, kind: null }));
-  choose($("kinds"), KINDS, kindOf(view), (kind) => go({ kind }));
+  choose($("spans"), names, view.isFree ? "" : view.span, (span) => go({ span, isFree: false, kind: view.kind === "cost" ? "cost" : null }));
+  const kinds = Object.fromEntries(Object.entries(KINDS).filter(([kind]) => kind !== "cost" || currency));
+  choose($("kinds"), kinds, kindNow(), (kind) => go({ kind }));
+  $("kinds").hidden = visibleChannels().some((one) => one.sensor);
   $("before").setAttribute("aria-pressed", String(view.isCompared));
   setText($("span"), describeSpan(view.isFree ? "" : view.span, view.range));
   $("later").disabled = view.range[1] > Date.now() / 1000;
-  for (const input of $("legend").querySelectorAll("input")) {
+  for (const input of document.querySelectorAll(".legend input")) {
     input.checked = view.channels.includes(input.value);
     input.style.setProperty("--hue", input.checked ? `var(${hueName(input.value)})` : "");
-    input.disabled = !input.checked && view.channels.length >= MOST_CHANNELS;
+    const isOther = known.find((one) => one.id === input.value)?.unit !== visibleChannels()[0]?.unit; // it takes their place
+    input.disabled = !input.checked && !isOther && view.channels.length >= MOST_CHANNELS;
   }
 }
 
@@ -150,16 +145,22 @@ function move(by) {
   }
 }
 
+// circuits and sensors do not share an axis, and of sensors only those of one unit do
+function choice(one, isChosen) {
+  const others = view.channels.filter((id) => id !== one.id && known.find((other) => other.id === id)?.unit === one.unit);
+  return isChosen ? [...others, one.id] : view.channels.filter((id) => id !== one.id);
+}
+
 function showLegend() {
-  const items = known.map((one) => {
+  const item = (one) => {
     const input = element("input", { type: "checkbox", value: one.id });
-    input.addEventListener("change", () => {
-      const others = view.channels.filter((id) => id !== one.id);
-      go({ channels: input.checked ? [...others, one.id] : others });
-    });
+    input.addEventListener("change", () => go({ channels: choice(one, input.checked) }));
     return element("li", {}, element("label", {}, input, one.name));
-  });
-  $("legend").replaceChildren(...items);
+  };
+  const sensors = known.filter((one) => one.sensor);
+  $("legend").replaceChildren(...known.filter((one) => !one.sensor).map(item));
+  $("sensors").replaceChildren(...sensors.map(item));
+  $("sensors-part").hidden = sensors.length === 0;
 }
 
 function notice(text) {
@@ -168,24 +169,41 @@ function notice(text) {
 
 // grid and sun of the house, else what used most today
 function usual() {
-  const ofHouse = known.filter((one) => one.role);
-  const loads = known.filter((one) => !one.role).sort((a, b) => Math.abs(b.wh_today) - Math.abs(a.wh_today));
+  const circuits = known.filter((one) => !one.sensor);
+  const ofHouse = circuits.filter((one) => one.role && one.role !== "part");
+  const loads = circuits.filter((one) => !one.role).sort((a, b) => Math.abs(b.wh_today) - Math.abs(a.wh_today));
   return (ofHouse.length ? ofHouse : loads.slice(0, 3)).slice(0, 3).map((one) => one.id);
+}
+
+function sensorsOf(meter, isAlone) {
+  const volts = { id: `${meter.serial}_volts`, name: isAlone ? "Voltage" : `Voltage, ${meter.serial}`, unit: "V", sensor: "mean" };
+  const others = meter.sensors.filter((one) => one.unit !== "" || one.value).map((one) => (
+    { id: `${meter.serial}_${one.channel}`, name: one.name, unit: one.unit || "pulses", sensor: one.channel.startsWith("t") ? "mean" : "count" }));
+  return [...(meter.volts === null ? [] : [volts]), ...others];
 }
 
 async function begin() {
   const answer = await fetch("/api/now");
   if (!answer.ok) return notice("The dashboard does not answer. Load the page again.");
-  const { meters } = await answer.json();
-  const all = meters.flatMap((meter) => meter.channels.map((one) => ({ ...one, id: `${meter.serial}_${one.channel}` })));
-  known = all.filter((one) => one.named || Math.abs(one.wh_today) >= 1 || view.channels.includes(one.id));
-  if (!known.length) known = all;
-  $("empty").hidden = known.length > 0;
-  $("view").hidden = known.length === 0;
+  const { meters, bill } = await answer.json();
+  currency = bill?.currency ?? null;
+  if (currency) await readCycles();
+  const all = meters.flatMap((meter) => meter.channels.map((one) => ({ ...one, id: `${meter.serial}_${one.channel}`, unit: "W" })));
+  const circuits = all.filter((one) => one.named || Math.abs(one.wh_today) >= 1 || view.channels.includes(one.id));
+  known = [...(circuits.length ? circuits : all), ...meters.flatMap((meter) => sensorsOf(meter, meters.length === 1))];
+  $("empty").hidden = all.length > 0;
+  $("view").hidden = all.length === 0;
+  view = readView(location.hash); // again, as the cycles are known now
   view.channels = view.channels.filter((id) => known.some((one) => one.id === id)).slice(0, MOST_CHANNELS);
   if (!view.channels.length) view.channels = usual();
   showLegend();
-  if (known.length) await show();
+  if (all.length) await show();
+}
+
+async function readCycles() {
+  const answer = await fetch(`/api/bill?${new URLSearchParams({ from: 0, to: Math.ceil(Date.now() / 1000), step: "cycle" })}`);
+  const { times, ends } = await answer.json();
+  if (times) setCycles(times.map((start, at) => [start, ends[at]]));
 }
 
 addEventListener("popstate", () => {
@@ -199,7 +217,7 @@ $("later").addEventListener("click", () => move(1));
 $("before").addEventListener("click", () => go({ isCompared: !view.isCompared }));
 $("plot").addEventListener("dblclick", () => view.isFree && go({ isFree: false }));
 const fileName = (ending) => `energy ${describeSpan(view.isFree ? "" : view.span, view.range)}.${ending}`.replaceAll(/[/:]/g, ".");
-$("csv").addEventListener("click", () => save(new Blob([csv(visible)], { type: "text/csv" }), fileName("csv")));
+$("csv").addEventListener("click", () => save(new Blob([csv(visible, currency)], { type: "text/csv" }), fileName("csv")));
 $("png").addEventListener("click", async () => save(await png($("plot").querySelector("canvas")), fileName("png")));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 setInterval(() => !document.hidden && view.range[1] > Date.now() / 1000 && known.length && show(), 60_000);

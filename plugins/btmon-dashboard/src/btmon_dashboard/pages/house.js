@@ -3,12 +3,13 @@
 
 const sum = (channels, key) => channels.reduce((total, one) => total + (one[key] ?? 0), 0);
 
-// Watts and Wh of today of each part. The sun is a gift, whichever way its sensor is clipped on.
+// Watts and Wh of today of each part. The sun is a gift, whichever way its sensor is clipped on. A channel that is in
+// another one ("part") is not counted again.
 export function balance(channels) {
   const of = (role) => channels.filter((one) => one.role === role);
   const [grid, solar, battery, loads] = [of("grid"), of("solar"), of("battery"), of("")];
   const sun = { watts: Math.abs(sum(solar, "watts")), today: Math.abs(sum(solar, "wh_today")) };
-  const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today") };
+  const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today"), taken: sum(battery, "import_today"), given: sum(battery, "export_today") };
   const supply = { watts: sum(grid, "watts"), taken: sum(grid, "import_today"), given: sum(grid, "export_today") };
   const measured = grid.length
     ? [supply.watts + sun.watts - store.watts, supply.taken - supply.given + sun.today - store.today]
@@ -20,7 +21,6 @@ export function balance(channels) {
     solar: sun,
     battery: store,
     house: { watts: Math.max(measured[0], 0), today: Math.max(measured[1], 0) },
-    loads: sum(loads, "watts"),
   };
 }
 
@@ -30,4 +30,14 @@ export function sources(parts) {
   const sun = Math.min(parts.solar.watts, used);
   const stored = Math.min(Math.max(-parts.battery.watts, 0), used - sun);
   return { solar: sun, battery: stored, grid: Math.max(used - sun - stored, 0) };
+}
+
+// The sentence below the picture: how much of what is used is the house's own.
+export function ownShare(parts) {
+  if (!parts.has.solar && !parts.has.battery) return "";
+  const from = sources(parts);
+  const share = Math.round((100 * (from.solar + from.battery)) / (parts.house.watts || 1));
+  const named = [from.solar >= 1 && "the sun", from.battery >= 1 && "the battery"].filter(Boolean);
+  const own = named.join(" and ") || "the sun";
+  return share >= 100 ? `Everything that is used now comes from ${own}.` : `${share} % of what is used now comes from ${own}.`;
 }

@@ -2,8 +2,9 @@
 // The page Now: takes each event of /api/events and changes what is there. Rows keep their elements, so the keyboard's
 // focus and a reader's place stay.
 
-import { balance, sources } from "./house.js";
-import { ago, element, kilowattHours, scaled, setText, withUnit } from "./text.js";
+import { bands, describe, drawFlow } from "./flow.js";
+import { balance, ownShare } from "./house.js";
+import { ago, element, kilowattHours, money, scaled, setText, withUnit } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const MIN_WATTS = 0.5; // below this a circuit that has used nothing today is idle
@@ -11,13 +12,14 @@ const rows = new Map();
 const tiles = new Map();
 let recent = { times: [], watts: {} };
 let last = null;
+let flow = [[], []];
 
 function node(role, title, watts, today, way) {
   let made = $(`node-${role}`);
   if (!made) {
     const power = element("dd", { class: "power" });
     made = element("div", { id: `node-${role}`, class: `node ${role}` }, element("dt"), power, element("dd", { class: "today" }));
-    $("flow").append(made);
+    $("parts").append(made);
   }
   const [value, unit] = scaled(watts, "W");
   setText(made.children[0], title);
@@ -30,47 +32,28 @@ function node(role, title, watts, today, way) {
   return made;
 }
 
-function showFlow(parts) {
+function showHouse(channels, bill) {
+  const parts = balance(channels);
   $("house").hidden = !parts.isKnown;
+  if (!parts.isKnown) return;
   if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
   if (parts.has.battery) {
     const title = parts.battery.watts > 0 ? "Into the battery" : "From the battery";
-    node("battery", title, Math.abs(parts.battery.watts), "");
+    node("battery", title, Math.abs(parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
   }
-  node("house", "House", parts.house.watts, `${kilowattHours(parts.house.today)} today`);
+  const spent = bill ? `, ${money(bill.today.total, bill.currency)}` : "";
+  node("house", "House", parts.house.watts, `${kilowattHours(parts.house.today)} today${spent}`);
   if (parts.has.grid) {
     const isExport = parts.grid.watts < 0;
     const today = `${kilowattHours(parts.grid.taken)} in, ${kilowattHours(parts.grid.given)} out`;
     node("grid", isExport ? "To the grid" : "From the grid", Math.abs(parts.grid.watts), today, isExport ? "export" : "import");
   }
-  $("flow").dataset.nodes = $("flow").querySelectorAll(".node").length;
-  if (parts.has.solar || parts.has.battery) showSupply(parts);
-}
-
-const HUES = { solar: "var(--solar)", battery: "var(--battery)", grid: "var(--grid)" };
-
-function showSupply(parts) {
-  let made = $("supply");
-  if (!made) {
-    made = element("div", { id: "supply", class: "supply" }, element("div", { class: "bar", "aria-hidden": "true" }), element("p"));
-    for (const hue of Object.values(HUES)) {
-      const piece = element("i");
-      piece.style.background = hue;
-      made.firstChild.append(piece);
-    }
-    $("house").append(made);
-  }
-  const from = sources(parts);
-  const used = parts.house.watts || 1;
-  Object.keys(HUES).forEach((role, at) => {
-    const piece = made.firstChild.children[at];
-    piece.style.flexGrow = Math.max(from[role] / used, 0.0001);
-    piece.hidden = from[role] < 1;
-  });
-  const share = Math.round((100 * (from.solar + from.battery)) / used);
-  const named = [from.solar >= 1 && "the sun", from.battery >= 1 && "the battery"].filter(Boolean);
-  const own = named.join(" and ") || "the sun";
-  setText(made.children[1], share >= 100 ? `Everything that is used now comes from ${own}.` : `${share} % of what is used now comes from ${own}.`);
+  $("parts").dataset.nodes = $("parts").querySelectorAll(".node").length;
+  flow = bands(parts, channels.filter((one) => one.role === "").map(({ name, watts }) => ({ name, watts })));
+  drawFlow($("flow"), flow);
+  setText($("flow-text"), describe(flow));
+  setText($("own"), ownShare(parts));
+  setText($("cycle"), bill ? `This billing cycle: ${money(bill.cycle.total, bill.currency)} so far.` : "");
 }
 
 function row(id, one) {
@@ -88,16 +71,20 @@ function row(id, one) {
   svg.append(path);
   const watts = element("div", { class: "watts" });
   const wh = element("div", { class: "wh" });
-  const item = element("li", { class: one.role, "data-id": id }, name, svg, watts, wh);
-  const made = { item, fill, path, watts, wh };
+  const cost = element("div", { class: "cost" });
+  const item = element("li", { class: one.role, "data-id": id }, name, svg, watts, wh, cost);
+  const made = { item, fill, path, watts, wh, cost };
   rows.set(id, made);
   return made;
 }
 
 function showRow(id, one, most) {
   const made = row(id, one);
-  setText(made.watts, withUnit(one.watts, "W"));
-  setText(made.wh, kilowattHours(one.wh_today));
+  const isGift = one.role === "solar" && one.watts !== null; // whichever way its sensor is clipped on
+  setText(made.watts, withUnit(isGift ? Math.abs(one.watts) : one.watts, "W"));
+  setText(made.wh, kilowattHours(one.role === "solar" ? Math.abs(one.wh_today) : one.wh_today));
+  const hasCost = last.bill && one.cost_today !== null;
+  setText(made.cost, hasCost ? money(one.cost_today, last.bill.currency) : "");
   made.fill.style.width = `${(100 * Math.abs(one.watts ?? 0)) / most}%`;
   made.path.setAttribute("d", sparkline(recent.watts[id] ?? []));
   return made.item;
@@ -127,7 +114,7 @@ function arrange(list, items) {
 
 function heads() {
   return $("heads") ?? element("li", { id: "heads", class: "heads", "aria-hidden": "true" },
-    element("div", {}, ""), element("div", {}, "last hour"), element("div", { class: "watts" }, "now"), element("div", { class: "wh" }, "today"));
+    element("div", {}, ""), element("div", {}, "last hour"), element("div", { class: "watts" }, "now"), element("div", { class: "wh" }, "today"), element("div", { class: "cost" }, "cost today"));
 }
 
 function showCircuits(meters) {
@@ -138,6 +125,7 @@ function showCircuits(meters) {
   const busy = found.filter((one) => !isIdle(one)).sort((a, b) => size(b) - size(a));
   const idle = found.filter(isIdle);
   $("circuits").hidden = found.length === 0;
+  $("circuits").dataset.costs = String(Boolean(last.bill));
   arrange($("busy"), [heads(), ...busy.map(([id, one]) => showRow(id, one, most))]);
   $("idle").hidden = idle.length === 0;
   setText($("idle").firstElementChild, idle.length === 1 ? "One channel measures nothing" : `${idle.length} channels measure nothing`);
@@ -184,7 +172,7 @@ function showNotices() {
 function show(news) {
   last = news;
   $("empty").hidden = news.meters.length > 0;
-  showFlow(balance(news.meters.flatMap((meter) => meter.channels)));
+  showHouse(news.meters.flatMap((meter) => meter.channels), news.bill);
   showCircuits(news.meters);
   showTiles(news.meters);
   showNotices();
@@ -220,3 +208,4 @@ await refresh();
 connect();
 setInterval(refresh, 60_000);
 setInterval(showNotices, 10_000);
+new ResizeObserver(() => drawFlow($("flow"), flow)).observe($("house"));

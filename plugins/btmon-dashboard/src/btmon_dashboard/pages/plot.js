@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The picture of History, by uPlot: lines of power, or bars of energy side by side.
+// The picture of History, by uPlot: lines of power or of a sensor, or bars of energy or money side by side.
 
 import uPlot from "./vendor/uPlot.esm.js";
 import { axisMoment, barEnd, describeMoment } from "./calendar.js";
-import { number, withUnit } from "./text.js";
 
 const FILLED = 0.76; // of the time of a bar, what it takes
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// series: [{ name, hue, times, values }]; a step that has a name is one of bars
-export function draw(target, series, { kind, range, step, onZoom, onValues }) {
-  const unit = kind === "power" ? "W" : "Wh";
-  const data = joined(series, kind === "power" ? step : null);
+// series: [{ name, hue, times, values }]; scale: { isLine, isFromZero, format, axis }, the last two of which make text of a
+// value. The step of bars has a name.
+export function draw(target, series, { scale, range, step, onZoom, onValues }) {
+  const { isLine } = scale;
+  const data = joined(series, isLine ? step : null);
   const options = {
     ...size(target),
     padding: [12, 24, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: kind === "power", size: 7 } },
-    scales: { x: { time: true, range: () => range }, y: { range: (_plot, low, high) => around(low, high) } },
-    axes: axes(unit),
-    series: [{}, ...series.map((one, at) => (kind === "power" ? line(one) : bars(one, at, series.length, step)))],
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: isLine, size: 7 } },
+    scales: { x: { time: true, range: () => range }, y: { range: (_plot, low, high) => around(low, high, scale.isFromZero) } },
+    axes: axes(scale.axis),
+    series: [{}, ...series.map((one, at) => (isLine ? line(one) : bars(one, at, series.length, step)))],
     hooks: {
       setSelect: [(plot) => plot.select.width > 5 && onZoom([plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")])],
-      setCursor: [(plot) => onValues(valuesAt(plot, series, step, unit))],
+      setCursor: [(plot) => onValues(valuesAt(plot, series, step, scale.format))],
     },
   };
   target.replaceChildren();
@@ -37,23 +37,22 @@ export function draw(target, series, { kind, range, step, onZoom, onValues }) {
 
 const size = (target) => ({ width: Math.max(target.clientWidth, 200), height: Math.max(target.clientHeight, 200) });
 
-function around(low, high) {
+function around(low, high, isFromZero) {
+  if (!isFromZero && low !== null) {
+    const space = Math.max((high - low) * 0.08, 0.5);
+    return [low - space, high + space];
+  }
   const [bottom, top] = [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0)];
   const space = (top - bottom || 100) * 0.06;
   return [bottom < 0 ? bottom - space : 0, top > 0 || bottom === 0 ? top + space : 0];
 }
 
-function axes(unit) {
+function axes(format) {
   const grid = { stroke: css("--line"), width: 1 };
   const common = { stroke: css("--soft"), font: "12px system-ui, sans-serif", ticks: { show: false } };
-  const values = (_plot, splits) => splits.map((value) => axisText(value, unit));
+  const values = (_plot, splits) => splits.map((value) => format(value));
   const times = (_plot, splits, _axis, _space, step) => splits.map((moment) => axisMoment(moment, step));
   return [{ ...common, grid: { show: false }, gap: 8, size: 34, space: 64, values: times }, { ...common, grid, size: 70, gap: 8, values }];
-}
-
-function axisText(value, unit) {
-  const big = Math.abs(value) >= 1e6 ? [1e6, "M"] : [1e3, "k"];
-  return value === 0 ? "0" : Math.abs(value) < 1000 ? `${number(value, Math.abs(value) < 1 ? 2 : 0)} ${unit}` : `${Number((value / big[0]).toFixed(2)).toString().replace("-", "−")} ${big[1]}${unit}`;
 }
 
 function line(one) {
@@ -87,9 +86,9 @@ function withGaps(times, values, step) {
   return [when, what];
 }
 
-function valuesAt(plot, series, step, unit) {
+function valuesAt(plot, series, step, format) {
   const at = plot.cursor.idx;
   if (at === null || at === undefined || plot.cursor.left < 0) return "";
   const found = series.map((one, index) => [one.name, plot.data[index + 1][at]]).filter(([, value]) => value !== null && value !== undefined);
-  return found.length ? `${describeMoment(plot.data[0][at], step)}: ${found.map(([name, value]) => `${name} ${withUnit(value, unit)}`).join(", ")}` : "";
+  return found.length ? `${describeMoment(plot.data[0][at], step)}: ${found.map(([name, value]) => `${name} ${format(value)}`).join(", ")}` : "";
 }

@@ -37,6 +37,13 @@ export function kilowattHours(wh) {
   return wh === null || wh === undefined ? "–" : `${number(wh / 1000, Math.abs(wh) < 99_950 ? 2 : 0)}\u00a0kWh`;
 }
 
+// what makes text of the numbers of a column: all with as many digits as suit its largest
+export function columnOfEnergy(values) {
+  const most = Math.max(0, ...values.map((wh) => Math.abs(wh ?? 0)));
+  const digits = most < 99_950 ? 2 : most < 9_995_000 ? 1 : 0;
+  return (wh) => (wh === null || wh === undefined ? "–" : `${number(wh / 1000, digits)}\u00a0kWh`);
+}
+
 export function ago(seconds) {
   if (seconds < 90) return `${Math.max(Math.round(seconds), 0)} s ago`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
@@ -54,4 +61,13 @@ export function bytes(size) {
   const at = Math.min(Math.max(Math.floor(Math.log10(Math.max(size, 1)) / 3), 0), units.length - 1);
   const value = size / 1000 ** at;
   return `${number(value, at && value < 100 ? 1 : 0)}\u00a0${units[at]}`;
+}
+
+export function money(amount, currency) {
+  if (amount === null || amount === undefined) return "–";
+  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).replace("-", "−\u2060"); // no line ends behind a minus
+}
+
+export function percent(share) {
+  return share === null || share === undefined ? "–" : `${number(100 * share, share > 0 && share < 0.0995 ? 1 : 0)}\u00a0%`;
 }

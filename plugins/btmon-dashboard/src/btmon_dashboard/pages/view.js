@@ -16,7 +16,7 @@ export function readView(hash) {
     range: isFree ? [from, to] : bounds(span, moment ?? Date.now() / 1000),
     isFree,
     isCompared: query.get("before") === "1",
-    kind: query.get("kind") === "energy" ? "energy" : query.get("kind") === "power" ? "power" : null,
+    kind: ["power", "energy", "cost"].includes(query.get("kind")) ? query.get("kind") : null,
   };
 }
 
