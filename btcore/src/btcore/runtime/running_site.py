@@ -12,6 +12,7 @@ from threading import Event, Thread
 import attrs
 
 from btcore.config.site import Site
+from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
@@ -21,6 +22,7 @@ from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
+from btcore.status.present import Present
 from btcore.status.report import facts
 from btcore.text import plural
 from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
@@ -39,7 +41,7 @@ SINK_HANG_TIMEOUT = 1800.0
 
 
 class RunningSite:
-    """The workers of a site. Only the thread that made it calls it, but for `status`."""
+    """The workers of a site. Only the thread that made it calls it, but for `status` and `present`."""
 
     def __init__(
         self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, patience: float
@@ -63,6 +65,7 @@ class RunningSite:
         self.status = LiveStatus(
             site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
         )
+        self.present = Present(lambda: self.site, journal, self._decoders)
         self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
         self._name_check = NameCheck.of(site, journal.heard_meters)
         self._upkeep = self._make_upkeep()
@@ -202,6 +205,9 @@ class RunningSite:
     def _make_upkeep(self) -> Upkeep:
         tables = [sink.table for sink in self.site.sinks]
         return Upkeep(self.journal, tables, Retention(self.site.retention), held=self._held)
+
+    def _decoders(self) -> Decoders:
+        return self._factory.decoders()
 
     def _held(self) -> list[str]:
         """Return the names whose checkpoints hold what is to be delivered again."""

@@ -63,7 +63,7 @@ class WorkerFactory:
         """Restore which meters were heard before, and their names. Raises Unavailable."""
         if not self._journal.newest():
             return
-        decoders = self._decoders(()).for_worker(log)
+        decoders = self.decoders(()).for_worker(log)
         decoders.open(skip_failing=True)
         try:
             self.identities.restore(last_readings(self._journal, decoders))
@@ -78,7 +78,7 @@ class WorkerFactory:
         worker = SourceWorker(
             self._reading(source),
             self._journal,
-            self._decoders(source.formats),
+            self.decoders(source.formats),
             self._context(source),
             Event(),
             shutdown=self._stop,
@@ -93,7 +93,7 @@ class WorkerFactory:
         """Give the source of virtual channels the journal that it reads."""
         if not isinstance(source.instance, tuple):
             return source
-        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
+        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self.decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
@@ -103,7 +103,7 @@ class WorkerFactory:
         worker = SinkWorker(
             sink,
             self._journal,
-            self._decoders(()),
+            self.decoders(()),
             self._cache,
             self._context(sink),
             stop=Event(),
@@ -118,7 +118,8 @@ class WorkerFactory:
         context = context_of(self._site, part, dry_run=self._options.dry_run)
         return attrs.evolve(context, site_status=self._site_status)
 
-    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
+    def decoders(self, formats: tuple[str, ...] = ()) -> Decoders:
+        """Make the decoders of the site, for packets of these formats; of all, where there are none."""
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
         return Decoders(

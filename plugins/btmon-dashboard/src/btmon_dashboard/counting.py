@@ -70,6 +70,8 @@ def count(meter: Meter, sample: Sample, polarity: Polarity) -> Increment | None:
             ws += [0] * (at + 2 - len(ws))
             rises = _rise(meter, at, measured.wh_import, max_rise), _rise(meter, at + 1, measured.wh_export, max_rise)
             ws[at], ws[at + 1] = known_or_own(rises, sample, channel, polarity)
+    while ws and ws[-1] == ws[-2] == 0:  # channels that no circuit is wired to
+        del ws[-2:]
     meter.key = sample.newer.key
     return Increment(*span, ws)
 

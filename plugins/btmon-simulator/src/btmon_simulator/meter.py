@@ -11,7 +11,8 @@ from random import Random
 import attrs
 
 from btcore import FORMATS, Number, pack
-from btmon_simulator.house import CIRCUITS, TWO_PHASE, Circuit, House, house
+from btmon_simulator.house import TWO_PHASE, Circuit, House, HouseState, house
+from btmon_simulator.year import YearHouse, year_house
 
 DAY = 86_400
 
@@ -34,7 +35,7 @@ class SimulatedMeter:
 
     format: str
     serial: str
-    house: House = attrs.field(repr=False)
+    house: House | YearHouse = attrs.field(repr=False)
     zone: timezone
     shift: int
     resets: int = 0
@@ -43,6 +44,7 @@ class SimulatedMeter:
     silent_until: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     clock_shift: timedelta = timedelta()
     _zero: int | None = None
+    _began: tuple[int, HouseState] | None = None
 
     def is_silent(self, time: datetime) -> bool:
         """Whether it was told to send no packet now."""
@@ -66,8 +68,8 @@ class SimulatedMeter:
         """Return what the meter shows at a moment, by label; those of every format, for `pack` takes what it needs."""
         moment = self._moment(time)
         state = self.house.at(moment)
-        zero = self.house.at(self._zero or 0)
-        channels = enumerate(zip(state.circuits, zero.circuits, CIRCUITS, strict=True), 1)
+        zero = self._state_at_zero()
+        channels = enumerate(zip(state.circuits, zero.circuits, self.house.names, strict=True), 1)
         values: dict[str, Number] = {
             "volts": state.volts,
             "secs": (moment - (self._zero or 0)) % 2**24,
@@ -79,6 +81,13 @@ class SimulatedMeter:
         for number, (now, then, name) in channels:
             values.update(_channel(number, now, then, state.volts * (2 if name in TWO_PHASE else 1)))
         return values
+
+    def _state_at_zero(self) -> HouseState:
+        """Return the house when the counters were zero; it is kept, as each packet needs it."""
+        moment = self._zero or 0
+        if self._began is None or self._began[0] != moment:
+            self._began = moment, self.house.at(moment)
+        return self._began[1]
 
     def set_clock(self, local: datetime, time: datetime) -> None:
         """Set the meter's own clock, at a moment. What it has counted stays."""
@@ -99,18 +108,20 @@ def _channel(number: int, now: Circuit, then: Circuit, volts: float) -> Iterator
     yield f"aux{number - 2}_ws", (now.absolute - then.absolute) % 2**32
 
 
-def make_meters(format: str, serial: str, count: int, seed: int, zone: timezone) -> list[SimulatedMeter]:
-    """Make meters with consecutive serial numbers, in equal houses that are in different weeks of their lives.
+def make_meters(
+    format: str, serial: str, count: int, seed: int, zone: timezone, *, lives_a_year: bool = False
+) -> list[SimulatedMeter]:
+    """Make meters with consecutive serial numbers, in equal houses that are at different times of their lives.
 
-    Raises ValueError, with what was expected, for serial numbers that the format cannot carry.
+    Houses that live a year have one calendar: they are minutes apart. Raises ValueError, with what was expected, for
+    serial numbers that the format cannot carry.
     """
     chance = Random(f"{seed} meters")  # noqa: S311 - a house that can be had again, no secret
     # whole days, so that the sun rises in every house; and some minutes, as neighbours do not cook in step
-    shifts = [chance.randrange(1000) * DAY + chance.randrange(1200) for _ in range(count)]
+    shifts = [chance.randrange(1000) * DAY * (not lives_a_year) + chance.randrange(1200) for _ in range(count)]
     numbers = serials(format, serial, count)
-    return [
-        SimulatedMeter(format, number, house(seed), zone, shift) for number, shift in zip(numbers, shifts, strict=True)
-    ]
+    home = year_house(seed) if lives_a_year else house(seed)
+    return [SimulatedMeter(format, number, home, zone, shift) for number, shift in zip(numbers, shifts, strict=True)]
 
 
 def serials(format: str, first: str, count: int) -> list[str]:
