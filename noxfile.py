@@ -26,7 +26,7 @@ HOME_ASSISTANT = ["plugins/btmon-home-assistant", "plugins/btmon-mqtt"]
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    *("openssl", "systemd", "libfaketime", "strace", "chromium"),
+    *("openssl", "systemd", "libfaketime", "strace", "chromium", "tmux"),
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
