@@ -67,7 +67,7 @@ class Follower:
 
     def follow(self, journal: Journal, decoders: Decoders, until: float) -> bool:
         """Read on until a moment of the steady clock; return whether there is nothing more. Raises Unavailable."""
-        while time.monotonic() < until:
+        while True:
             entries = journal.read(self.offset, READ)
             for entry in entries:
                 if (reading := decoders.read_entry(entry)) is not None:
@@ -75,7 +75,8 @@ class Follower:
                 self.offset = entry.offset
             if len(entries) < READ:
                 return True
-        return False
+            if time.monotonic() >= until:
+                return False
 
     def _feed(self, reading: Reading) -> None:
         for step in self._sampler.feed(reading, self.offset):
@@ -102,8 +103,15 @@ class Follower:
 class Present:
     """Answers what is measured now, from any thread."""
 
-    def __init__(self, site: Callable[[], Site], journal: Journal, decoders: Callable[[], Decoders]) -> None:
+    def __init__(
+        self,
+        site: Callable[[], Site],
+        journal: Journal,
+        decoders: Callable[[], Decoders],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Prepare; nothing is read. `site` returns the configuration, `decoders` makes its decoders."""
+        self._clock = clock
         self._site = site
         self._journal = journal
         self._make_decoders = decoders
@@ -124,10 +132,12 @@ class Present:
             if site is not self._of or now - self._asked > IDLE_SECONDS:
                 self._begin(site)
             self._asked = now
+            if self._recent is not None:
+                self._recent.follow(self._journal, self._decoders, now + WORK_SECONDS)  # it has little to read
             if self._day.follow(self._journal, self._decoders, now + WORK_SECONDS):
+                if self._recent is not None:  # of a meter that is silent since yesterday its last power is known
+                    self._day.latest = self._recent.latest | self._day.latest
                 self._recent = None
-            elif self._recent is not None:
-                self._recent.follow(self._journal, self._decoders, now + 2 * WORK_SECONDS)
             shown = self._recent or self._day
             meters = [_meter(site, one, self._today(one)) for _, one in sorted(shown.latest.items())]
         yield {"meters": meters, "complete": self._recent is None}
@@ -137,7 +147,7 @@ class Present:
         self._decoders = self._make_decoders().for_worker(log)
         self._decoders.open(skip_failing=True)
         self._of = site
-        key = round((midnight_of(time.time()) - MARGIN) * MICROSECONDS)
+        key = round((midnight_of(self._clock()) - MARGIN) * MICROSECONDS)
         self._day = Follower(offset_before(self._journal, key))
         recent = self._journal.recent(self._journal.newest(), RECENT)
         self._recent = Follower(recent[0].offset - 1 if recent else START)
@@ -145,7 +155,7 @@ class Present:
     def _today(self, sample: Sample) -> Today | None:
         """Return the day of a meter, if it is today and known."""
         day = None if self._recent is not None else self._day.today.get(sample.serial)
-        return day if day is not None and day.midnight == midnight_of(time.time()) else None
+        return day if day is not None and day.midnight == midnight_of(self._clock()) else None
 
 
 def midnight_of(moment: float) -> float:
@@ -160,7 +170,7 @@ def offset_before(journal: Journal, key: int) -> Offset:
     The entries are asked for by halves: some twenty of a million.
     """
     before, after = journal.kept_after(), journal.newest()
-    while after - before > 1:
+    while before < after:
         middle = (before + after) // 2
         found = journal.read(middle, 1)
         if found and found[0].key < key:

@@ -16,6 +16,9 @@ from btmon_watch.site import Circuit, Sink, Site
 FULL, PARTS = "█", " ▏▎▍▌▋▊▉"
 """A full cell of a bar, and its eighths."""
 
+UNKNOWN, NOT_YET = "-", "…"
+"""In place of a number: nobody knows it; it is being counted."""
+
 POWER, TODAY = 11, 13
 """Columns of these numbers."""
 
@@ -50,20 +53,22 @@ class Picture:
 def draw(site: Site, view: View, now: datetime, failure: str = "") -> Picture:
     """Draw a site. `now` is aware, in the zone to show; `failure` says why nothing newer is known."""
     head = [_head(site, now, failure, view.columns)]
-    body = _health(site) if view.is_health else _circuits(site.circuits, view.columns)
+    body = _health(site) if view.is_health else _circuits(site, view.columns)
     below = [] if view.is_health else _below(site, view, now)
     keys = [] if view.rows is None else [Text(_keys(view), style="dim")]
     room = None if view.rows is None else max(view.rows - len(head), 0)
     problems = [] if view.is_health else [_problem(one) for one in site.problems[:MAX_PROBLEMS]]
+    title = [] if view.is_health or not body else [_title(site.circuits, view.columns)]
     if room is not None:  # the last one that still fits stays
         keep = min(MIN_CIRCUITS, len(body))
         problems = problems[: max(room - keep, 0)]
         keys = keys if room - len(problems) - keep >= 1 else []
         below = below[: max(room - len(problems) - len(keys) - keep, 0)]
-        room -= len(problems) + len(keys) + len(below)
+        title = title if room - len(problems) - len(keys) - len(below) > len(title) + keep else []
+        room -= len(problems) + len(keys) + len(below) + len(title)
     shown, max_scroll = _window(body, room, view.scroll)
     gap = [] if room is None else [Text()] * (room - len(shown))
-    lines = [*head, *problems, *shown, *gap, *below, *keys]
+    lines = [*head, *problems, *title, *shown, *gap, *below, *keys]
     for line in lines:
         line.truncate(view.columns, overflow="ellipsis")
     return Picture(tuple(lines if view.rows is None else lines[: view.rows]), max_scroll)
@@ -93,7 +98,7 @@ def _head(site: Site, now: datetime, failure: str, columns: int) -> Text:
     else:
         line.append(f"  last reading {_ago(now.timestamp() - site.heard)}", style="dim")
         if not site.is_complete:
-            line.append("  today's energy is being counted", style="yellow")
+            line.append("  counting today's energy", style="yellow")
     return line
 
 
@@ -101,28 +106,51 @@ def _problem(text: str) -> Text:
     return Text(f"! {text}", style="bold red")
 
 
-def _circuits(circuits: Sequence[Circuit], columns: int) -> list[Text]:
-    widest = max((cell_len(one.name) for one in circuits), default=0)
-    top = max((abs(one.watts or 0) for one in circuits), default=0)
-    name = min(max(widest, MIN_NAME), MAX_NAME, max(columns - POWER - 1, 1))
-    bar = columns - name - POWER - TODAY - 3
-    is_today = bar >= 0
-    return [_circuit(one, name, min(bar, MAX_BAR) if bar >= MIN_BAR else 0, top, is_today) for one in circuits]
+@attrs.frozen
+class Widths:
+    """The columns of a circuit: of its name, its bar (0: none), and whether its energy of today has room."""
+
+    name: int
+    bar: int
+    has_today: bool
+
+    @classmethod
+    def of(cls, circuits: Sequence[Circuit], columns: int) -> "Widths":
+        """Return those for a window."""
+        widest = max((cell_len(one.name) for one in circuits), default=0)
+        name = min(max(widest, MIN_NAME), MAX_NAME, max(columns - POWER - 1, 1))
+        bar = columns - name - POWER - TODAY - 3
+        return cls(name, min(bar, MAX_BAR) if bar >= MIN_BAR else 0, bar >= -2)
+
+    def line(self, name: str, power: str, bar: Text, today: str) -> Text:
+        """Put these into their columns."""
+        line = Text(name)
+        line.truncate(self.name, overflow="ellipsis", pad=True)
+        line.append(f"{power:>{POWER}}", style="bold")
+        if self.bar:
+            line.append(" ").append_text(bar).append(" " * (self.bar - len(bar)))
+        return line.append(f" {today:>{TODAY}}") if self.has_today else line
 
 
-def _circuit(one: Circuit, name: int, bar: int, top: float, is_today: bool) -> Text:
-    line = Text(style="dim" if one.is_silent else "")
-    title = Text(one.name)
-    title.truncate(name, overflow="ellipsis", pad=True)
-    line.append_text(title)
-    power = "silent" if one.is_silent else _number(one.watts, "W", 0)
-    line.append(f"{power:>{POWER}}", style="bold")
-    if bar:
-        style = "green" if (one.watts or 0) < 0 else "cyan"
-        line.append(" ").append(f"{_bar(abs(one.watts or 0), top, bar):<{bar}}", style=style)
-    if is_today:
-        today = _number(None if one.wh_today is None else one.wh_today / 1000, "kWh", 2)
-        line.append(f" {today:>{TODAY}}")
+def _title(circuits: Sequence[Circuit], columns: int) -> Text:
+    line = Widths.of(circuits, columns).line("circuit", "now", Text(), "today")
+    line.stylize("dim not bold")
+    return line
+
+
+def _circuits(site: Site, columns: int) -> list[Text]:
+    top = max((abs(one.watts or 0) for one in site.circuits), default=0)
+    widths = Widths.of(site.circuits, columns)
+    return [_circuit(one, widths, top, UNKNOWN if site.is_complete else NOT_YET) for one in site.circuits]
+
+
+def _circuit(one: Circuit, widths: Widths, top: float, nothing: str) -> Text:
+    power = "silent" if one.is_silent else UNKNOWN if one.watts is None else _number(one.watts, "W", 0)
+    bar = Text(_bar(abs(one.watts or 0), top, widths.bar), style="green" if (one.watts or 0) < 0 else "cyan")
+    today = nothing if one.wh_today is None else _number(one.wh_today / 1000, "kWh", 2)
+    line = widths.line(one.name, power, bar, today)
+    if one.is_silent:
+        line.stylize("dim")
     return line
 
 
@@ -131,9 +159,7 @@ def _bar(value: float, top: float, columns: int) -> str:
     return FULL * (eighths // 8) + (PARTS[eighths % 8] if eighths % 8 else "")
 
 
-def _number(value: float | None, unit: str, digits: int) -> str:
-    if value is None:
-        return "…"
+def _number(value: float, unit: str, digits: int) -> str:
     text = f"{value:,.{digits}f}"
     return f"{text.removeprefix('-') if not float(text.replace(',', '')) else text} {unit}"
 
@@ -156,7 +182,7 @@ def _part(kind: str, one: Sink, now: datetime) -> Text:
         since = f", for {_span((now - one.since).total_seconds())}" if one.since is not None else ""
         line.append(f"  {one.waiting:,} waiting{since}")
     if one.dead_letters:
-        line.append(f"  {one.dead_letters:,} dead letters", style="yellow")
+        line.append(f"  {one.dead_letters:,} dead letter{'s' * (one.dead_letters > 1)}", style="yellow")
     return line
 
 
