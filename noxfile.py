@@ -159,6 +159,14 @@ def homeassistant(session: nox.Session) -> None:
     session.run("pytest", "tests/real/home_assistant.py", *session.posargs, env={"HASS": program})
 
 
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures again, from the demonstration as it runs."""
+    install_debian_packages(session)
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
+    session.run("python", "tests/real/pictures.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def versions(session: nox.Session) -> None:
     """Run the tests that start nothing on every Python that is supported."""

@@ -71,7 +71,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def watch(folder: Path, *options: str) -> list[str]:
     """Return the command."""
-    return [sys.executable, "-m", "btcore", "watch", "--config", str(folder / "site.toml"), *options]
+    return [sys.executable, "-m", "btcore", "watch", str(folder / "site.toml"), *options]
 
 
 def circuits(rows: list[str]) -> list[str]:

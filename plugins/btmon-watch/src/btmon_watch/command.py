@@ -27,13 +27,16 @@ MIN_COLUMNS, MIN_ROWS = 2, 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `btcore watch`."""
-    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="the configuration")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the configuration (default: site.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the same as FILE")
     parser.add_argument("--once", action="store_true", help="print one picture, and end")
 
 
 def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     """Watch until a key ends it; without a terminal, print one picture. Raises BtcoreError."""
-    configuration = load(args.config)
+    if args.file is not None and args.config is not None:
+        args.usage("expected one configuration, found FILE and --config")
+    configuration = load(args.file or args.config or Path("site.toml"))
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     is_watched = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
     if args.once or not is_watched:
