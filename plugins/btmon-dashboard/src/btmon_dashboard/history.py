@@ -91,7 +91,7 @@ def history(store: Store, serial: str, channel: str, span: tuple[float, float], 
         level = MINUTE
     if level == MINUTE:  # what was measured an hour apart begins with a minute of the hour
         rows = store.read(serial, MINUTE, start - HOUR * SECOND, end)
-    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level), start)
+    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level), (start, end))
 
 
 def _level(step: Step, seconds: int) -> int:
@@ -104,15 +104,15 @@ def _level(step: Step, seconds: int) -> int:
     return level
 
 
-def points(rows: Iterable[Row], column: int, step: Step, start: int = 0) -> dict[str, Any]:
-    """Return rows as points, each the sum of those that begin within it, not before `start`.
+def points(rows: Iterable[Row], column: int, step: Step, span: tuple[int, int]) -> dict[str, Any]:
+    """Return rows as points, each the sum of those that begin within it, and within a span of microseconds.
 
     A row that is longer than its minute is spread evenly over its points.
     """
     sums: dict[int, tuple[int, int, int]] = {}
     for part in energies(list(rows), column):
         for at, *numbers in _spread(part, step):
-            if at >= start:
+            if span[0] <= at < span[1]:
                 before = sums.get(point := step.start(at), (0, 0, 0))
                 sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
     found = sorted(sums.items())
