@@ -101,8 +101,8 @@ def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run a simulated house into SQLite and the pages of the dashboard, until Ctrl-C."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
+    """Run a simulated house and its last year into SQLite and the pages of the dashboard, until Ctrl-C."""
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard", "plugins/btmon-watch"))
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 

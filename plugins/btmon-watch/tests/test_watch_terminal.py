@@ -81,7 +81,7 @@ def circuits(rows: list[str]) -> list[str]:
 
 @needs(MISSING)
 def test_two_sizes(running: Path, tmp_path: Path) -> None:
-    """At 80 × 24 there are bars, at 40 × 8 none; a resize changes one into the other, and `q` leaves nothing behind."""
+    """At 80 by 24 there are bars, at 40 by 8 none; a resize changes one into the other; `q` leaves nothing."""
     with Tmux(tmp_path, watch(running), (80, 24)) as terminal:
         wide = terminal.wait_for("washer")
         assert len(wide) == 24

@@ -49,11 +49,11 @@ MICROSECONDS = 1_000_000
 
 @attrs.define
 class Today:
-    """What a meter had counted when its day began, in Wh by channel, and since when: seconds since 1970."""
+    """What a meter had counted when its day began (`begun`), in Wh by channel, and since when: seconds since 1970."""
 
     midnight: float
     since: float
-    counted: dict[str, float]
+    begun: dict[str, float]
 
 
 @attrs.define(eq=False)
@@ -94,10 +94,10 @@ class Follower:
         if day is not None and midnight == day.midnight:
             return
         share = min(max((end - midnight) / (end - start), 0.0), 1.0) if end > start else 1.0
-        counted = {
+        begun = {
             channel: total - share * (delta or 0) for channel, (total, delta) in _energies(sample) if total is not None
         }
-        self.today[sample.serial] = Today(midnight, max(midnight, start), counted)
+        self.today[sample.serial] = Today(midnight, max(midnight, start), begun)
 
 
 class Present:
@@ -138,8 +138,8 @@ class Present:
                 if self._recent is not None:  # of a meter that is silent since yesterday its last power is known
                     self._day.latest = self._recent.latest | self._day.latest
                 self._recent = None
-            shown = self._recent or self._day
-            meters = [_meter(site, one, self._today(one)) for _, one in sorted(shown.latest.items())]
+            known = self._recent or self._day
+            meters = [_meter(site, one, self._today(one)) for _, one in sorted(known.latest.items())]
         yield {"meters": meters, "complete": self._recent is None}
 
     def _begin(self, site: Site) -> None:
@@ -190,15 +190,15 @@ def _energies(sample: Sample) -> Iterator[tuple[str, tuple[Number, Number]]]:
 def _meter(site: Site, sample: Sample, day: Today | None) -> dict[str, Any]:
     channels, sensors = [], []
     own = {channel.name for channel in sample.channels}
-    counted = dict(_energies(sample))
+    totals = dict(_energies(sample))
     for one in measurements(sample, POLARITY):
         about = _describe(site, sample.serial, one.channel)
         what: dict[str, Any] = {"channel": one.channel, "name": about.name}
         if one.channel not in own:
             sensors.append(what | _sensor(about, one.channel, one.value))
             continue
-        begun = day.counted.get(one.channel) if day is not None else None
-        total = counted.get(one.channel, (None, None))[0]
+        begun = day.begun.get(one.channel) if day is not None else None
+        total = totals.get(one.channel, (None, None))[0]
         today = None if total is None or begun is None else total - begun
         is_named = f"{sample.serial}_{one.channel}" in site.channels
         channels.append(what | {"named": is_named, "watts": one.watts, "wh_today": today})

@@ -110,8 +110,8 @@ class YearHouse:
             extra, extra_ws = FLICKER[inside // FLICKER_STEP], _flickered(inside)
         net, absolute = self._net[index], self._absolute[index]
         counted_net = years * net[-1] + net[number] + one.net[minute]
-        counted = years * absolute[-1] + absolute[number] + one.absolute[minute]
-        ws = MINUTE * counted + abs(watts) * inside + (extra_ws if watts >= 0 else -extra_ws)
+        minutes = years * absolute[-1] + absolute[number] + one.absolute[minute]
+        ws = MINUTE * minutes + abs(watts) * inside + (extra_ws if watts >= 0 else -extra_ws)
         return Circuit(watts + extra, ws, (ws - MINUTE * counted_net - watts * inside - extra_ws) // 2)
 
     @staticmethod
@@ -133,8 +133,8 @@ class YearHouse:
 
     def _make_course(self, number: int) -> DayCourse:
         *circuits, water = self._rows[number]
-        counted = list(accumulate(water, initial=0))
-        return DayCourse(self._days[number], tuple(map(Course.of, circuits)), water, counted)
+        before = list(accumulate(water, initial=0))
+        return DayCourse(self._days[number], tuple(map(Course.of, circuits)), water, before)
 
     def _chance(self, name: str) -> Random:
         return Random(f"{self._seed} year {name}")  # noqa: S311 - a house that can be had again, no secret

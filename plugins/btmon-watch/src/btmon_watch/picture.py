@@ -60,15 +60,15 @@ def draw(site: Site, view: View, now: datetime, failure: str = "") -> Picture:
     problems = [] if view.is_health else [_problem(one) for one in site.problems[:MAX_PROBLEMS]]
     title = [] if view.is_health or not body else [_title(site.circuits, view.columns)]
     if room is not None:  # the last one that still fits stays
-        keep = min(MIN_CIRCUITS, len(body))
-        problems = problems[: max(room - keep, 0)]
-        keys = keys if room - len(problems) - keep >= 1 else []
-        below = below[: max(room - len(problems) - len(keys) - keep, 0)]
-        title = title if room - len(problems) - len(keys) - len(below) > len(title) + keep else []
+        least = min(MIN_CIRCUITS, len(body))
+        problems = problems[: max(room - least, 0)]
+        keys = keys if room - len(problems) - least >= 1 else []
+        below = below[: max(room - len(problems) - len(keys) - least, 0)]
+        title = title if room - len(problems) - len(keys) - len(below) > len(title) + least else []
         room -= len(problems) + len(keys) + len(below) + len(title)
-    shown, max_scroll = _window(body, room, view.scroll)
-    gap = [] if room is None else [Text()] * (room - len(shown))
-    lines = [*head, *problems, *title, *shown, *gap, *below, *keys]
+    visible, max_scroll = _window(body, room, view.scroll)
+    gap = [] if room is None else [Text()] * (room - len(visible))
+    lines = [*head, *problems, *title, *visible, *gap, *below, *keys]
     for line in lines:
         line.truncate(view.columns, overflow="ellipsis")
     return Picture(tuple(lines if view.rows is None else lines[: view.rows]), max_scroll)
@@ -82,10 +82,10 @@ def _window(body: Sequence[Text], room: int | None, scroll: int) -> tuple[list[T
         return list(body[scroll : scroll + room]), len(body) - room
     most = len(body) - room + 1
     first = min(scroll, most)
-    shown = list(body[first : first + room - 1])
-    below = len(body) - first - len(shown)
+    visible = list(body[first : first + room - 1])
+    below = len(body) - first - len(visible)
     parts = [f"{first} above"] * bool(first) + [f"{below} below"] * bool(below)
-    return [*shown, Text(f"  … {', '.join(parts)}", style="dim")], most
+    return [*visible, Text(f"  … {', '.join(parts)}", style="dim")], most
 
 
 def _head(site: Site, now: datetime, failure: str, columns: int) -> Text:
@@ -120,7 +120,7 @@ class Widths:
         widest = max((cell_len(one.name) for one in circuits), default=0)
         name = min(max(widest, MIN_NAME), MAX_NAME, max(columns - POWER - 1, 1))
         bar = columns - name - POWER - TODAY - 3
-        return cls(name, min(bar, MAX_BAR) if bar >= MIN_BAR else 0, bar >= -2)
+        return cls(name, min(bar, MAX_BAR) if bar >= MIN_BAR else 0, columns > name + POWER + TODAY)
 
     def line(self, name: str, power: str, bar: Text, today: str) -> Text:
         """Put these into their columns."""
