@@ -13,6 +13,7 @@ from helpers.metered_house import CHANNELS, HOUSE, house_reading
 from btcore import Reading
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
+from btcore.errors import Unavailable
 from btcore.journal.memory import MemoryJournal
 from btcore.records import from_microseconds
 from btcore.status import present
@@ -144,6 +145,35 @@ def test_another_configuration_names_the_channels_anew() -> None:
     sites[0] = NamedSite({f"{HOUSE}_ch1": "street"}, {})
     assert channel(complete(asked), GRID)["name"] == "street"
     assert channel(complete(asked), SUN)["name"] == f"{HOUSE}_ch2"
+
+
+def test_nothing_is_kept_when_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while without a question nothing is remembered; the next one is answered as the first was."""
+    journal, site = journal_of(reading(at) for at in range(0, 3600, 60)), NamedSite()
+    asked = Present(lambda: site, journal, decoders, lambda: MIDNIGHT + HOUR)  # type: ignore[arg-type, return-value]
+    first = complete(asked)
+    asked.check()
+    assert HOUSE in asked._day.latest, "it was asked just now"
+    monkeypatch.setattr(present, "IDLE_SECONDS", -1.0)
+    asked.check()
+    assert asked._day.latest == {}
+    assert complete(asked) == first
+
+
+def test_a_journal_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong while a question is answered is told to who asked; the next question is answered."""
+    journal, site = journal_of(reading(at) for at in range(0, 3600, 60)), NamedSite()
+    asked = Present(lambda: site, journal, decoders, lambda: MIDNIGHT + HOUR)  # type: ignore[arg-type, return-value]
+    with monkeypatch.context() as broken:
+        broken.setattr(journal, "recent", unreadable)
+        with pytest.raises(Unavailable):
+            next(asked.answer({}))
+    assert channel(complete(asked), GRID)["wh_today"] == pytest.approx(600 * 3540 / 3600)
+
+
+def unreadable(*_given: object) -> None:
+    """Fail as a journal does whose disk is gone."""
+    raise Unavailable("the disk is gone")
 
 
 def test_two_meters() -> None:

@@ -85,6 +85,7 @@ class RunningSite:
             self._upkeep.turn()
         self._name_check.check()
         self._report.check()
+        self.present.check()
         for worker in self.workers:
             worker.check()  # whatever its thread does: stopped, waiting, or in a call that hangs
         self.sources.advance()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The present, for who asks the running program: the last power of each channel, and its energy of today.
 
-Nothing is counted while nobody asks. The first who does has today's readings read from the journal, a second's worth a
+Nothing is counted while nobody asks. The first who does has today's readings read from the journal, for half a second a
 question, so that the program is not held up; until that is done, energies are not known. Power is known at once.
 """
 
@@ -32,7 +32,7 @@ POLARITY: Polarity = "brultech"
 READ = 200
 """Journal entries read at once."""
 
-WORK_SECONDS = 1.0
+WORK_SECONDS = 0.5
 """For how long one question reads the journal."""
 
 IDLE_SECONDS = 600.0
@@ -129,7 +129,7 @@ class Present:
         """
         with self._lock:
             site, now = self._site(), time.monotonic()
-            if site is not self._of or now - self._asked > IDLE_SECONDS:
+            if site is not self._of:
                 self._begin(site)
             self._asked = now
             if self._recent is not None:
@@ -146,11 +146,20 @@ class Present:
         self._decoders.close()
         self._decoders = self._make_decoders().for_worker(log)
         self._decoders.open(skip_failing=True)
-        self._of = site
         key = round((midnight_of(self._clock()) - MARGIN) * MICROSECONDS)
         self._day = Follower(offset_before(self._journal, key))
         recent = self._journal.recent(self._journal.newest(), RECENT)
         self._recent = Follower(recent[0].offset - 1 if recent else START)
+        self._of = site
+
+    def check(self) -> None:
+        """Forget everything when nobody has asked for a while; called about every second."""
+        is_idle = self._of is not None and time.monotonic() - self._asked > IDLE_SECONDS
+        if is_idle and self._lock.acquire(blocking=False):
+            try:
+                self._of, self._recent, self._day = None, None, Follower(START)
+            finally:
+                self._lock.release()
 
     def _today(self, sample: Sample) -> Today | None:
         """Return the day of a meter, if it is today and known."""

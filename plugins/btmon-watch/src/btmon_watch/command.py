@@ -18,7 +18,7 @@ from btmon_watch.terminal import Terminal, terminal
 TICK = 1.0
 """Seconds after which the picture is drawn again, whatever happens: its clock goes on."""
 
-COUNTING_SECONDS = 15.0
+COUNTING_SECONDS = 30.0
 """For how long `--once` waits for today's energy."""
 
 PIPE_COLUMNS = 80

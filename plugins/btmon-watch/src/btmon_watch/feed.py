@@ -13,7 +13,7 @@ from btmon_watch.site import Site, site_of
 INTERVAL = 2.0
 """Seconds between two questions."""
 
-COUNTING_INTERVAL = 0.2
+COUNTING_INTERVAL = 0.5
 """The same while today's energy is being counted, which goes on when it is asked for."""
 
 Ask = Callable[[str], Mapping[str, Any]]
