@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore watch` in a real terminal, of two sizes, while btcore runs; and without a terminal."""
 
+import os
 import re
 import signal
 import subprocess
@@ -147,6 +148,23 @@ def test_one_picture(running: Path) -> None:
         assert [row.split()[0] for row in circuits(done.stdout.splitlines())[1:]] == NAMES
         assert "\x1b" not in done.stdout
         assert "\nsink sqlite " in done.stdout
+
+
+def test_a_locale_without_bars(running: Path) -> None:
+    """Where the locale has no such characters, others are in their place."""
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(watch(running, "--once"), capture_output=True, encoding="latin-1", env=env, check=True)
+    assert "mains           -2,502 W ????" in done.stdout
+
+
+@needs(MISSING)
+def test_a_terminal_that_is_gone(running: Path, tmp_path: Path) -> None:
+    """When the connection is closed, the program ends."""
+    with Tmux(tmp_path, watch(running), (80, 24)) as terminal:
+        terminal.wait_for("mains")
+        process = int(terminal.ask("display-message", "-p", "#{pane_pid}"))
+        assert Path(f"/proc/{process}").exists()
+    wait_for(lambda: not Path(f"/proc/{process}").exists(), "the end of the program")
 
 
 def test_one_picture_of_nothing(tmp_path: Path) -> None:

@@ -132,15 +132,10 @@ class Present:
             if site is not self._of:
                 self._begin(site)
             self._asked = now
-            if self._recent is not None:
-                self._recent.follow(self._journal, self._decoders, now + WORK_SECONDS)  # it has little to read
-            if self._day.follow(self._journal, self._decoders, now + WORK_SECONDS):
-                if self._recent is not None:  # of a meter that is silent since yesterday its last power is known
-                    self._day.latest = self._recent.latest | self._day.latest
-                self._recent = None
-            known = self._recent or self._day
+            known = self._follow(now + WORK_SECONDS)
             meters = [_meter(site, one, self._today(one)) for _, one in sorted(known.latest.items())]
-        yield {"meters": meters, "complete": self._recent is None}
+            found = {"meters": meters, "complete": self._recent is None}
+        yield found
 
     def _begin(self, site: Site) -> None:
         self._decoders.close()
@@ -148,9 +143,24 @@ class Present:
         self._decoders.open(skip_failing=True)
         key = round((midnight_of(self._clock()) - MARGIN) * MICROSECONDS)
         self._day = Follower(offset_before(self._journal, key))
-        recent = self._journal.recent(self._journal.newest(), RECENT)
-        self._recent = Follower(recent[0].offset - 1 if recent else START)
+        self._recent = self._of_recent()
         self._of = site
+
+    def _of_recent(self) -> Follower:
+        recent = self._journal.recent(self._journal.newest(), RECENT)
+        return Follower(recent[0].offset - 1 if recent else START)
+
+    def _follow(self, until: float) -> Follower:
+        """Read on until a moment; return who knows the present: who follows the day, once it has caught up."""
+        if self._day.follow(self._journal, self._decoders, until):
+            if self._recent is not None:  # of a meter that is silent since yesterday its last power is known
+                self._recent.follow(self._journal, self._decoders, until)
+                self._day.latest = self._recent.latest | self._day.latest
+            self._recent = None
+            return self._day
+        self._recent = self._recent or self._of_recent()
+        self._recent.follow(self._journal, self._decoders, until)  # it has little to read
+        return self._recent
 
     def check(self) -> None:
         """Forget everything when nobody has asked for a while; called about every second."""

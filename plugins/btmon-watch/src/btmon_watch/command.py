@@ -4,6 +4,7 @@
 import argparse
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 
 import attrs
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     if args.file is not None and args.config is not None:
         args.usage("expected one configuration, found FILE and --config")
     configuration = load(args.file or args.config or Path("site.toml"))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where the locale has no bars
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     is_watched = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
     if args.once or not is_watched:
@@ -45,7 +48,7 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     try:
         with terminal(console) as screen:
             _watch(configuration, screen)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # the latter: the terminal is gone
         pass
     return 0
 

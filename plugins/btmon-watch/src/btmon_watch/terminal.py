@@ -44,6 +44,8 @@ MAX_KEYS = 256
 CONTROL_CHARACTERS = 6
 """Where `termios` has the characters that mean something."""
 
+USUAL_SIZE = (80, 24)
+
 NOBODY = "leave"
 """The key of a terminal that is gone."""
 
@@ -58,8 +60,9 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Its columns and rows now."""
-        return os.get_terminal_size(self.console.file.fileno())
+        """Its columns and rows now. A serial line does not tell them."""
+        columns, rows = os.get_terminal_size(self.console.file.fileno())
+        return columns or USUAL_SIZE[0], rows or USUAL_SIZE[1]
 
     def draw(self, lines: Sequence[Text]) -> None:
         """Draw lines over what is there; none may be as wide as the terminal."""
