@@ -21,6 +21,7 @@ WINGS = (
     "sqlite_journal.tables",
     "sqlite_journal",
     "decode",
+    "polling",
     "device",
     "sql",
     "capture",

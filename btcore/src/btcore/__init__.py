@@ -8,8 +8,6 @@ from btcore.capture.files import CaptureError, read_capture
 from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.polling import Poll, check_polling, validate_devices
-from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
@@ -19,6 +17,8 @@ from btcore.import_progress import ImportProgress
 from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, CommandLine, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
+from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
+from btcore.polling.schedule import Poll, check_polling, validate_devices
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Piece, Reading, Sample, SourceCheckpoint
 from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.serial_names import SerialNames, Serials, shorten_serial

@@ -27,6 +27,7 @@ from btcore.status.report import answer
 from btcore.text import either, plural
 from btcore.workers.clock_sync import ClockSync
 from btcore.workers.devices import DeviceRequests
+from btcore.workers.draining import Draining
 from btcore.workers.factory import RunOptions
 from btcore.workers.journal_watch import JournalWatch
 
@@ -156,6 +157,7 @@ class Supervisor:
 
         reloader = Reloader(self._load, self._reloads, self._manager, changed, self._patience)
         ready_at = time.monotonic() + READY_TIMEOUT
+        draining = Draining(lambda: max((sink.behind for sink in running.sinks.workers), default=0))
         while running.is_alive:
             running.check()
             reloader.turn(running)
@@ -163,6 +165,7 @@ class Supervisor:
             if self._once and running.are_sources_over:
                 self._drain.set()
                 journal.wake()
+                draining.check()
             # what has failed may be corrected by the configuration that is being read
             if not self._once and running.is_settled and not reloader.is_busy and running.health.has_failed():
                 return
@@ -170,6 +173,7 @@ class Supervisor:
             if self._stop.wait(POLL_INTERVAL_ONCE if is_busy else POLL_INTERVAL):
                 log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
+        draining.finish()
 
     def _notify(self, running: RunningSite, notice: str, ready_at: float) -> None:
         """Tell the service manager how the run is, and that it moves."""

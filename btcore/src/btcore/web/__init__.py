@@ -21,6 +21,7 @@ from btcore.web.answers import (
 from btcore.web.bodies import MAX_BODY_BYTES
 from btcore.web.client import Client
 from btcore.web.faults import secret_problem, url_problem
+from btcore.web.settings import find_instances, setting_problems
 from btcore.web.texts import format_request
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "Client",
     "Verdict",
     "describe_answer",
+    "find_instances",
     "format_request",
     "is_public",
     "parse_date",
     "parse_number",
     "raise_for_answer",
     "secret_problem",
+    "setting_problems",
     "url_problem",
 ]

@@ -24,16 +24,13 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.web import is_public, secret_problem, url_problem
+from btcore.web import is_public, setting_problems, url_problem
 from btmon_home_assistant.connection import Connection, Server
 from btmon_home_assistant.hours import hour_of, totals_by_hour
 from btmon_home_assistant.recorder import Recorder
 from btmon_home_assistant.series import Totals
 from btmon_home_assistant.statistics import Statistic, Statistics
 from btmon_home_assistant.writer import Writer
-
-MAX_TIMEOUT = 600.0
-"""Seconds that an answer may take."""
 
 
 # a row is written anew every five minutes until its hour is over; a call of a back-fill has a week
@@ -56,16 +53,9 @@ class HomeAssistant:
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""
-        if fault := url_problem(self.url):
-            yield Problem(fault, key="url")
-        elif self.url.startswith("http:") and is_public(self.url):
+        yield from setting_problems(self, "url")
+        if not url_problem(self.url) and self.url.startswith("http:") and is_public(self.url):
             yield Problem("the token goes over the Internet as it is; use https", key="url", warning=True)
-        if fault := secret_problem(self.token):
-            yield Problem(fault, key="token")
-        if self.ssl_ca and not self.ssl_ca.is_file():
-            yield Problem(f"there is no file {self.ssl_ca}", key="ssl_ca")
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", key="timeout")
 
     def claims(self) -> Iterator[Claim]:
         """Claim the statistics: two sinks of one meter would write into each other's."""

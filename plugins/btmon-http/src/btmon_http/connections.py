@@ -98,7 +98,7 @@ class HttpConnections(ServerConnections):
         return self._reply(connection, HTTPStatus.OK, answer_to(packet), stays=found.stays) and found.stays
 
     def _refuse_request(self, connection: ServerConnection, refusal: Refusal) -> bool:
-        self._warn_limited(f"refused a request: {refusal.why}", connection.stream)
+        self._warnings.warn(f"refused a request: {refusal.why}", connection.stream)
         self._reply(connection, refusal.status, refusal.why, stays=False)
         return False
 

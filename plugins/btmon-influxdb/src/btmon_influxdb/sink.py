@@ -25,7 +25,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.web import Client, is_public, secret_problem, url_problem
+from btcore.web import Client, is_public, setting_problems, url_problem
 from btmon_influxdb.line_protocol import write_line
 from btmon_influxdb.points import IDENTIFYING, Layout, Mode, PointGroup, Schema
 from btmon_influxdb.servers import SERVERS, Kind
@@ -37,9 +37,6 @@ RESERVED = frozenset({"time", "name", *IDENTIFYING})
 
 DATABASE = "energy"
 """The database, where the settings name none."""
-
-MAX_TIMEOUT = 600.0
-"""Seconds that a request may be given."""
 
 
 def _is_measurement(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
@@ -92,20 +89,12 @@ class InfluxDB:
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""
-        if fault := url_problem(self.url):
-            yield Problem(fault, key="url")
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", key="timeout")
-        if self.ssl_ca and not self.ssl_ca.is_file():
-            yield Problem(f"there is no file {self.ssl_ca}", key="ssl_ca")
+        yield from setting_problems(self, "url")
         yield from self._check_account()
         yield from self._check_layout()
         yield from self._check_names()
 
     def _check_account(self) -> Iterator[Problem]:
-        for key in ("password", "token"):
-            if (secret := getattr(self, key)) and (fault := secret_problem(secret)):
-                yield Problem(fault, key=key)
         required, unused = _SETTINGS_OF[self.server]
         for key in required:
             if not getattr(self, key):

@@ -5,13 +5,10 @@ One bounded read for each that is ready, so that nobody waits for anybody. What 
 `btmon-http`, whose meters expect answers, overrides what is done with them.
 """
 
-import errno
-import os
-import resource
 import selectors
 import socket
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +16,8 @@ import attrs
 
 from btcore import Chunk, Context
 from btmon_ip.addresses import format_address, keep_alive, plain_address
+from btmon_ip.descriptors import EXHAUSTION_ERRORS, TRANSIENT_ERRORS, SpareDescriptor, max_open_connections
+from btmon_ip.limited_warnings import LimitedWarnings
 from btmon_ip.peers import MAX_JUNK_BYTES, Network, Peer, Peers
 from btmon_ip.succession import Sockets
 
@@ -36,9 +35,6 @@ MAX_FINISH = 1.0
 MAX_ACCEPTS = 64
 """New connections accepted at once, before the open ones are read again."""
 
-WARNING_INTERVAL = 600.0
-"""Seconds between two warnings of one kind about connections: a port scan must not fill the log."""
-
 SILENCE_WARNING_AFTER = 120.0
 """Seconds after which a warning says that nothing has been sent yet; it is repeated after the next constant."""
 SILENCE_WARNING_INTERVAL = 3600.0
@@ -47,28 +43,6 @@ ADVICE = (
     "Set the meter, or its gateway, to real-time mode and to send to an address of this computer and to this port, and"
     " let it through the firewall. A gateway that waits for a connection (WIZ110SR) needs tcp-client (docs/meters.md)"
 )
-
-EXHAUSTION_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-"""The system has no room for one more connection."""
-TRANSIENT_ERRORS = {
-    errno.ECONNABORTED,
-    errno.ECONNRESET,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-    errno.EINTR,
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-    errno.ENOPROTOOPT,
-    errno.EOPNOTSUPP,
-    errno.EPERM,
-    errno.EPROTO,
-    errno.ETIMEDOUT,
-}
-"""A new connection failed before it was accepted: accept(2) returns its pending network errors."""
-
-
-RESERVED_DESCRIPTORS = 16
-"""File descriptors that are left for the rest of the program."""
 
 
 @attrs.define(eq=False)
@@ -112,10 +86,9 @@ class ServerConnections:
         self._stream_status, self._commands = context.stream_status, context.commands
         self._began = time.monotonic()
         self._accepted, self._has_read, self._silence_warned_at = 0, False, -SILENCE_WARNING_INTERVAL
-        self._spare = _spare()
-        self._peers = Peers(min(max_connections, _max_open_connections()), allow)
-        self._counts: Counter[str] = Counter()
-        self._warned_at: dict[str, float] = {}
+        self._spare = SpareDescriptor()
+        self._peers = Peers(min(max_connections, max_open_connections()), allow)
+        self._warnings = LimitedWarnings(context.log)
         for listener in listeners:
             listener.settimeout(0)
             self._selector.register(listener, selectors.EVENT_READ)
@@ -192,7 +165,7 @@ class ServerConnections:
         sockets = Sockets(listeners, tuple(one.socket for one in self._open))
         self._selector.close()
         self._open.clear()
-        self._release_spare()
+        self._spare.release()
         return sockets
 
     def close(self) -> None:
@@ -202,13 +175,7 @@ class ServerConnections:
                 key.fileobj.close()
         self._selector.close()
         self._open.clear()
-        self._release_spare()
-
-    def _release_spare(self) -> None:
-        """Close the spare descriptor, once: its number may be another thread's file a moment later."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            os.close(spare)
+        self._spare.release()
 
     def _read(self, connection: ServerConnection) -> Iterator[Chunk]:
         try:
@@ -243,7 +210,7 @@ class ServerConnections:
             self._peers.prove(connection.peer, now)
         if found.bytes_since_packet >= MAX_JUNK_BYTES:
             self._peers.penalize(connection.peer, now)
-            self._warn_limited(
+            self._warnings.warn(
                 f"closed a connection on which {MAX_JUNK_BYTES} bytes without a packet came", connection.stream
             )
             yield self._end(connection, "no packets")
@@ -306,7 +273,7 @@ class ServerConnections:
     def _admit_from(self, new: socket.socket, address: tuple[Any, ...]) -> Iterator[Chunk]:
         if refusal_reason := self._peers.refusal_reason(address[0], time.monotonic()):
             new.close()
-            self._warn_limited(f"refused a connection: {refusal_reason}", format_address(*address[:2]))
+            self._warnings.warn(f"refused a connection: {refusal_reason}", format_address(*address[:2]))
             return
         yield from self._add(new, address)
 
@@ -342,42 +309,12 @@ class ServerConnections:
             raise error
 
     def _refuse(self, listener: socket.socket) -> None:
-        """Accept a connection with the spare descriptor and close it: else the listener would stay ready for ever."""
-        self._release_spare()
         try:
-            new, _ = listener.accept()
-            new.close()
+            self._spare.refuse(listener)
         except OSError as error:
             self._log.debug("cannot refuse a connection: %s", error)
-        self._spare = _spare()  # another thread may have been faster: then the next refusal has to do without
-        self._warn_limited("refused a connection: no room for one more, and all that are open bring packets", "")
+        self._warnings.warn("refused a connection: no room for one more, and all that are open bring packets")
 
     def _make_room(self, connection: ServerConnection, why: str) -> Iterator[Chunk]:
-        self._warn_limited(f"{why}: closed the one silent for longest that has brought no packet", connection.stream)
+        self._warnings.warn(f"{why}: closed the one silent for longest that has brought no packet", connection.stream)
         yield from self._drain_and_close(connection, why)
-
-    def _warn_limited(self, what: str, whose: str) -> None:
-        """Warn at the first of a kind, then at most once in a while with their number."""
-        self._counts[what] += 1
-        now = time.monotonic()
-        if now - self._warned_at.get(what, -WARNING_INTERVAL) >= WARNING_INTERVAL:
-            self._warned_at[what] = now
-            self._log.warning("%s (%d so far%s)", what, self._counts[what], f", the last: {whose}" if whose else "")
-
-
-def _spare() -> int | None:
-    """Open a descriptor that is kept in reserve; None where none is available."""
-    try:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-
-
-def _max_open_connections() -> int:
-    """Return how many connections this process can have, by the descriptors that it may have and those in use."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    try:
-        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, and many of them
-    except OSError:
-        used = RESERVED_DESCRIPTORS
-    return max(limit - used - min(RESERVED_DESCRIPTORS, limit // 4), 1)  # of few, few are left

@@ -22,10 +22,9 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.web import Client, describe_answer, is_public, raise_for_answer, secret_problem, url_problem
+from btcore.web import Client, describe_answer, is_public, raise_for_answer, setting_problems
 from btmon_pipe.sink import LineSink, count_readings
 
-MAX_TIMEOUT = 600.0
 REFUSED = (401, 403)
 
 TYPES = {"lines": "application/x-ndjson", "array": "application/json"}
@@ -49,13 +48,7 @@ class PipeWebhook(LineSink):
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""
-        if fault := url_problem(self.url.reveal()):
-            yield Problem(fault, "url")
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", "timeout")
-        for key, secret in (("token", self.token), *(("headers", one) for one in self.headers.values())):
-            if secret and (fault := secret_problem(secret)):
-                yield Problem(fault, key)
+        return setting_problems(self, "url")
 
     @property
     def hosted(self) -> bool:

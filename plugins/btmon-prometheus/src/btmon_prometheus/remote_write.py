@@ -23,13 +23,11 @@ from btcore import (
     setting,
 )
 from btcore.serve import Labels
-from btcore.web import AnswerRule, Client, Verdict, is_public, raise_for_answer, secret_problem, url_problem
+from btcore.web import AnswerRule, Client, Verdict, is_public, raise_for_answer, setting_problems
 from btmon_prometheus.messages import snappy, write_request
 from btmon_prometheus.series import OWN_LABELS, TIME, Point
 from btmon_prometheus.sink import SeriesSink, count_readings
 from btmon_prometheus.stored import Stored, query_address
-
-MAX_TIMEOUT = 600.0
 
 RULES = (
     AnswerRule(
@@ -79,21 +77,11 @@ class PrometheusRemoteWrite(SeriesSink):
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""
-        for key, url in (("url", self.url), ("query_url", self.query_url)):
-            if (key == "url" or url) and (fault := url_problem(url)):
-                yield Problem(fault, key)
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", "timeout")
+        yield from setting_problems(self, "url", *(["query_url"] if self.query_url else []))
         if self.token and self.user:
             yield Problem("expected a token, or user and password, not both", "token")
         if bool(self.user) != bool(self.password):
             yield Problem("expected user and password, or none of them", "user")
-        named = [
-            ("token", self.token),
-            ("password", self.password),
-            *(("headers", one) for one in self.headers.values()),
-        ]
-        yield from (Problem(fault, key) for key, secret in named if secret and (fault := secret_problem(secret)))
 
     @property
     def hosted(self) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import attrs
 
 from btcore import ChannelRef, Context, Sample, SerialNames, Serials, hookimpl, setting, shorten_serial
-from btmon_services.service import Service, find_instances
+from btcore.web import find_instances
+from btmon_services.service import Service
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)

@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -37,19 +37,14 @@ from btcore.web import (
     Client,
     Verdict,
     describe_answer,
+    find_instances,
     format_request,
     is_public,
     raise_for_answer,
-    secret_problem,
-    url_problem,
+    setting_problems,
 )
 from btmon_services.channel_checker import ChannelChecker, NamedChannel
 from btmon_services.selection import OTHER, Direction, describe_opposite_flow
-
-T = TypeVar("T")
-
-MAX_TIMEOUT = 600.0
-"""Seconds that a request may be given."""
 
 TOO_LARGE = 413
 REFUSED = (401, 403)
@@ -117,18 +112,13 @@ class Service(ABC):
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""
-        if self.state is ServiceState.GONE and not self.url:
+        is_missing = self.state is ServiceState.GONE and not self.url
+        if is_missing:
             yield Problem(
                 f"{self.title} {self.ended}: set `url` to the address of a service that speaks its protocol", "url"
             )
-        elif fault := url_problem(self.address):
-            yield Problem(fault, "url")
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", "timeout")
+        yield from setting_problems(self, *(() if is_missing else ("url",)))
         yield from self._check_query()
-        for field in attrs.fields(type(self)):
-            faults = (secret_problem(secret) for secret in find_instances(Secret, getattr(self, field.name)))
-            yield from (Problem(fault, field.name) for fault in faults if fault)
 
     def _check_query(self) -> Iterator[Problem]:
         """Find a key in the address, which logs show: a key has a setting of its own."""
@@ -305,17 +295,3 @@ def count_readings(batch: Batch, sent: Iterable[Sample]) -> int:
     """Return how many readings of a batch end a sample of which something was sent."""
     ends = {(sample.serial, sample.newer.key) for sample in sent}
     return min(len(ends), len(batch.readings))
-
-
-def find_instances(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
-    """Yield all instances of a class in a setting, also those in tables and lists within it."""
-    if isinstance(value, kind):
-        yield value
-    elif attrs.has(type(value)):
-        yield from (
-            found for field in attrs.fields(type(value)) for found in find_instances(kind, getattr(value, field.name))
-        )
-    elif isinstance(value, dict):
-        yield from (found for item in (*value, *value.values()) for found in find_instances(kind, item))
-    elif isinstance(value, list | tuple):
-        yield from (found for item in value for found in find_instances(kind, item))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which meter answers when a device is asked: on a line with several meters, it may be another one than was asked.
 
-Pure: packets go in, remarks for the log come out. What is sent and waited for is in `polling.py`. The device byte of an
+Pure: packets go in, remarks for the log come out. What is sent and waited for is in `asking.py`. The device byte of an
 ECM is set in the meter and is not in its packets, so no serial number is expected of it. A remark is made only of what
 is certain: one meter answers for two devices, or a GEM has another serial number than was asked for.
 """

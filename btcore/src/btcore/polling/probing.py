@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which meter on a line answers: for `btcore doctor`, where nothing comes in by itself. It changes nothing in a meter.
 
-How one meter is asked for a packet is in `polling.py`.
+How one meter is asked for a packet is in `asking.py`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import attrs
 
-from btcore.decode.polling import NoAnswer, Receive, Send, ask, poll_requests
+from btcore.polling.asking import NoAnswer, Receive, Send, ask, poll_requests
 from btcore.records import Packet
 
 TIMEOUT = 2.0

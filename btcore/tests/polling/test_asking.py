@@ -1,61 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking meters: the requests of both kinds, against meters that answer, chatter, stall and die."""
+"""Asking one meter: the requests of both kinds, against meters that answer, chatter, stall and die."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import attrs
 import pytest
+from helpers.asked_line import ACK, ECM, GEM, SPK, Answers, Line, TwoWires, poll_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import hookimpl, plugin
-from btcore.decode import polling
-from btcore.decode.brultech import Brultech, pack
+from btcore import Poll, hookimpl, pack, plugin
+from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
-from btcore.decode.polling import NoAnswer, Poll, Request, ask, next_due, poll_requests, validate_devices
+from btcore.polling import asking
+from btcore.polling.asking import NoAnswer, Request, poll_requests
 
-ACK = b"\xfc"
-ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})
 ECM_OF_ACKS = pack("ecm1240bin", "312345", {"ch1_aws": 0xFCFCFCFCFC, "ch2_pws": 0xFCFCFCFCFC, "secs": 0xFCFCFC})
-GEM = pack("gem48ptbin", "01021234", {"volts": 121.3, "secs": 5000})
-SPK = b"SPK"
-
-Answers = dict[bytes, list[bytes]]
-
-
-@attrs.define
-class Line:
-    """A line to meters that answer each word with pieces, one a receive; time passes only where nothing comes."""
-
-    answers: Answers
-    sent: list[bytes] = attrs.field(factory=list)
-    pieces: list[bytes] = attrs.field(factory=list)
-    time: float = 0.0
-    waits: list[float] = attrs.field(factory=list)
-
-    def send(self, data: bytes) -> None:
-        """Send a word to all meters."""
-        self.sent.append(data)
-        self.pieces += self.answers.get(data, [])
-
-    def receive(self, seconds: float) -> bytes:
-        """Receive the next piece."""
-        self.waits.append(seconds)
-        if self.pieces and (piece := self.pieces.pop(0)):
-            return piece
-        self.time += seconds
-        return b""
-
-    def now(self) -> float:
-        """Tell the time."""
-        return self.time
-
-    def ask(self, device: str = "fc") -> Iterator[bytes]:
-        """Ask one meter; no name means the GEM."""
-        request = poll_requests([device] if device else [])[0]
-        return ask(request, self.send, self.receive, timeout=5, clock=self.now)
 
 
 class Chatter(Line):
@@ -82,11 +43,11 @@ def read_all(line: Line, device: str = "fc") -> bytes:
     return b"".join(line.ask(device))
 
 
-def failure(asking: Iterator[bytes]) -> tuple[list[bytes], str]:
+def failure(answer: Iterator[bytes]) -> tuple[list[bytes], str]:
     """All that came, and the text of the failure."""
     pieces: list[bytes] = []
     with pytest.raises((NoAnswer, OSError)) as raised:
-        pieces.extend(asking)
+        pieces.extend(answer)
     return pieces, str(raised.value)
 
 
@@ -111,19 +72,6 @@ def test_a_device_that_is_none(device: str) -> None:
     """A device that is neither an ECM's byte nor a GEM's serial number is refused, with what was expected."""
     with pytest.raises(ValueError, match='expected "fc", "fd", "fe" or "ff"'):
         poll_requests([device])
-
-
-@pytest.mark.parametrize("devices", [["fc", "FC"], ["21234", "01021234"]])
-def test_a_device_twice(devices: list[str]) -> None:
-    """A device that is named twice, even in two spellings, is refused."""
-    with pytest.raises(ValueError, match="expected each device once"):
-        validate_devices(None, None, devices)
-
-
-@pytest.mark.parametrize("devices", [[], ["fc", "fd", "fe", "ff"], ["21234", "30567"]])
-def test_good_devices(devices: list[str]) -> None:
-    """No device, four ECMs and several GEMs are all accepted."""
-    validate_devices(None, None, devices)
 
 
 def test_an_ecm_answers() -> None:
@@ -230,32 +178,6 @@ def test_a_line_that_breaks_after_the_answer() -> None:
     assert read_all(line, "") == GEM + b"\xfe\xff"
 
 
-def poll_of(line: Line, devices: list[str]) -> Callable[[], bytes]:
-    """Make what polls the devices once."""
-    poll = Poll(devices=devices, timeout=5, log=logging.getLogger("test"), clock=line.now)
-    return lambda: b"".join(poll.ask_all(line.send, line.receive))
-
-
-def test_all_devices_in_turn() -> None:
-    """Every device is asked in the order given, whether the one before answered or not."""
-    line = Line({b"\xfd": [ACK], SPK: [ACK, ECM], b"^^^NMB21234APISPK": [GEM]})
-    came = poll_of(line, ["fe", "fd", "21234"])()
-    assert (came, line.sent) == (ECM + GEM, [b"\xfe", b"\xfd", SPK, b"^^^NMB21234APISPK"])
-
-
-def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A device that stops answering is logged once, and once more when it answers again."""
-    caplog.set_level(logging.INFO)
-    line = Line({})
-    poll = poll_of(line, ["21234"])
-    for answers in ({}, {}, {b"^^^NMB21234APISPK": [GEM]}, {b"^^^NMB21234APISPK": [GEM]}, {}):
-        line.answers = answers
-        poll()
-    firsts = [(record.levelname, record.getMessage().split(",")[0]) for record in caplog.records]
-    failed, again = ("WARNING", "meter 21234 was asked"), ("INFO", "meter 21234 answers again")
-    assert [failed, again, failed] == firsts
-
-
 def test_junk_between_packets_is_skipped_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much junk a line brings, be it nothing but headers, the decoder is asked only where a packet may be."""
     asked = 0
@@ -268,8 +190,8 @@ def test_junk_between_packets_is_skipped_quickly(monkeypatch: pytest.MonkeyPatch
             asked += 1
             return super().decode_packet(buffer)
 
-    monkeypatch.setattr(polling, "_DECODER", Counting())
-    monkeypatch.setattr(polling, "_DECODERS", Decoders([Counting()]))
+    monkeypatch.setattr(asking, "_DECODER", Counting())
+    monkeypatch.setattr(asking, "_DECODERS", Decoders([Counting()]))
     junk = [bytes(4000), b"\xfe\xff\x05abc" * 600, bytes(4000)]
     line = Line({ACK: [ACK, *junk], SPK: [ACK, *junk, ECM]})
     assert read_all(line) == b"".join([*junk, *junk, ECM])
@@ -314,159 +236,6 @@ def test_an_answer_through_a_telnet_port_is_an_answer(caplog: pytest.LogCaptureF
     line = Line({b"^^^APISPK": [b"\xff\xfb\x01" + sent[:200], sent[200:]]})
     assert poll_of(line, [])() == b"\xff\xfb\x01" + sent
     assert (line.time < 1, caplog.messages) == (True, [])
-
-
-# --- who answers ------------------------------------------------------------------------------------------------------
-
-
-def ecm(serial: str, secs: int = 5) -> bytes:
-    """Make an ECM's packet."""
-    return pack("ecm1240bin", serial, {"secs": secs})
-
-
-class Drop(Line):
-    """A line with several ECMs: what answers depends on who was asked last."""
-
-    def __init__(self, packets: dict[bytes, list[bytes]]) -> None:
-        """Take what comes when each device byte is asked."""
-        super().__init__({})
-        self.packets = packets
-
-    def send(self, data: bytes) -> None:
-        """Answer a device byte, or send the packets of the one that was asked."""
-        self.sent.append(data)
-        asked = [word for word in self.sent if len(word) == 1][-1]
-        self.pieces += [ACK] if data != SPK else [ACK, *self.packets[asked]]
-
-
-ONE, OTHER = ecm("412345"), ecm("312345")
-FC, FD, FE = b"\xfc", b"\xfd", b"\xfe"
-
-
-def remarks(caplog: pytest.LogCaptureFixture, rounds: list[dict[bytes, list[bytes]]]) -> list[tuple[str, str]]:
-    """Poll once for each of these answers; return what was told: how, and until the first full stop."""
-    caplog.set_level(logging.INFO)
-    line = Drop({})
-    poll = poll_of(line, ["fc", "fd"])
-    for packets in rounds:
-        line.packets = packets
-        poll()
-    return [(record.levelname, record.getMessage().split(". ")[0]) for record in caplog.records]
-
-
-def test_another_meter_that_answers_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """One meter that answers for two devices is told once, by its serial number; its packets are kept all the same."""
-    line = Drop({FC: [ONE], FD: [ONE]})
-    poll = poll_of(line, ["fc", "fd"])
-    assert [poll() for _ in range(9)] == [ONE * 2] * 9
-    (told,) = caplog.messages
-    expected = (
-        'device "fd" was asked, and meter 412345 answered, as it does when "fc" is asked: one of them has sent no'
-    )
-    assert told.startswith(expected)
-
-
-def test_a_device_that_answers_for_itself_again_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Once the device has sent a packet of its own, that is told, and a second time is news again."""
-    wrong, right = {FC: [ONE], FD: [ONE]}, {FC: [OTHER], FD: [ONE]}
-    told = remarks(caplog, [wrong, wrong, wrong, right, right, wrong, wrong, wrong])
-    assert [level for level, _ in told] == ["WARNING", "INFO", "WARNING"]
-    assert told[1][1] == 'device "fd" answers with a packet of its own: meter 412345'
-
-
-@pytest.mark.parametrize(
-    "rounds",
-    [
-        [{FC: [OTHER], FD: [ONE]}] * 4,
-        [{FC: [OTHER, ONE], FD: [ONE]}] * 4,  # fc's neighbour is in real-time mode ...
-        [{FC: [OTHER, ecm("500001")], FD: [ONE, ecm("500001")]}] * 4,  # ... or a third one is, which nobody asks
-        [{FC: [OTHER], FD: [ONE]}, {FC: [ONE], FD: [ONE]}, {FC: [OTHER], FD: [ONE]}] * 3,  # one stray answer
-    ],
-)
-def test_real_time_packets_in_an_answer_are_no_mistake(
-    caplog: pytest.LogCaptureFixture, rounds: list[dict[bytes, list[bytes]]]
-) -> None:
-    """A packet of a meter that was not asked, beside the own one or once in its place, is nothing to tell."""
-    assert remarks(caplog, rounds) in ([], [("INFO", "")])
-
-
-def test_a_gem_of_another_serial_number_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A GEM that answers in place of the one that was asked is told once, and when the right one does."""
-    caplog.set_level(logging.INFO)
-    line = Line({b"^^^NMB30567APISPK": [GEM]})
-    poll = poll_of(line, ["01130567"])
-    for answers in ([GEM], [GEM], [pack("gem48ptbin", "01130567", {})], [pack("gem48ptbin", "01130567", {})]):
-        line.answers = {b"^^^NMB30567APISPK": answers}
-        poll()
-    assert [(record.levelname, record.getMessage().split(". ")[0]) for record in caplog.records] == [
-        ("WARNING", 'device "01130567" was asked, and meter 01021234 answered'),
-        ("INFO", 'device "01130567" answers with a packet of its own: meter 01130567'),
-    ]
-
-
-@pytest.mark.parametrize("devices", [["21234"], ["01021234"], []])
-def test_a_gem_that_poses_as_ecms_or_is_the_only_one_is_no_mistake(
-    caplog: pytest.LogCaptureFixture, devices: list[str]
-) -> None:
-    """A GEM's last five digits are what it is asked by; as ECM-1240s it has other serial numbers."""
-    word = b"^^^NMB21234APISPK" if devices else b"^^^APISPK"
-    for packets in ([GEM], [ecm("312345"), ecm("412346")]):
-        poll_of(Line({word: packets}), devices)()
-    assert caplog.messages == []
-
-
-@given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
-def test_the_next_time(due: int, interval: int, later: int) -> None:
-    """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
-    after = next_due(due, interval, due + later)
-    assert (0 < after - (due + later) <= interval, (after - due) % interval) == (True, 0)
-
-
-def test_a_missed_time() -> None:
-    """Times that passed while the meters answered are left out."""
-    assert next_due(100.0, 10.0, 134.5) == 140.0
-
-
-def test_each_device_by_its_own_interval() -> None:
-    """A device with an interval of its own is asked by that, the others by the common one."""
-    line = Line({b"\xfc": [ACK], b"\xfd": [ACK], SPK: [ACK, ECM]})
-    poll = Poll(
-        devices=["fc", "fd"],
-        timeout=1,
-        log=logging.getLogger("test"),
-        clock=line.now,
-        interval=10,
-        intervals={"fd": 30},
-    )
-    asked = []
-    for _ in range(7):
-        before = len(line.sent)
-        line.time = max(line.time, poll.next_due)
-        list(poll.ask_due(line.send, line.receive))
-        asked.append([word.hex() for word in line.sent[before:] if word != SPK])
-    assert asked == [["fc", "fd"], ["fc"], ["fc"], ["fc", "fd"], ["fc"], ["fc"], ["fc", "fd"]]
-
-
-def test_a_device_is_asked_again_after_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    """One that answered before is asked again when it does not; one that is known as silent is not."""
-    line = Line({b"\xfd": [ACK], SPK: [ACK, ECM]})
-    poll = Poll(devices=["fc", "fd"], timeout=1, log=logging.getLogger("test"), clock=line.now, retries=2)
-    rounds = []
-    for _ in range(2):
-        before = len(line.sent)
-        list(poll.ask_all(line.send, line.receive))
-        rounds.append([word.hex() for word in line.sent[before:] if word != SPK])
-    assert rounds == [["fc", "fd", "fc", "fc"], ["fc", "fd"]]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-class TwoWires(Line):
-    """A line on which what is sent comes back before the answer."""
-
-    def send(self, data: bytes) -> None:
-        """Send a word, which comes back."""
-        self.pieces.append(data)
-        super().send(data)
 
 
 def test_a_line_with_an_echo() -> None:

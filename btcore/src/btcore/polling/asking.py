@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking a meter for a packet: what is sent, what must come back, and when to give up.
+"""Asking one meter for a packet: what is sent, what must come back, and when to give up.
 
-It is the same over a serial line and over TCP, so there is no I/O here: a plugin passes `send` and `receive`, and gets
-the bytes for the decoder. Reading or changing the settings of a meter does not belong here.
+It is the same over a serial line and over TCP, so there is no I/O here: a caller passes `send` and `receive`, and gets
+the bytes for the decoder. When which device is asked is in `schedule.py`. Reading or changing the settings of a meter
+does not belong here.
 """
 
-import logging
-import math
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from logging import Logger
-from typing import Any
 
 import attrs
 
 from btcore.decode.brultech import HEADER, Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.recognition import SAMPLE, recognize
-from btcore.decode.respondents import Respondents
-from btcore.errors import BtcoreError, Problem
+from btcore.errors import BtcoreError
 from btcore.records import Incomplete, Packet
 
 Send = Callable[[bytes], object]
@@ -32,8 +28,6 @@ Receive = Callable[[float], bytes]
 ACKNOWLEDGE = 0xFC
 MAX_WAIT = 0.5
 """Seconds of the longest single wait, so that the caller can stop soon."""
-EARLY = 0.2
-"""Seconds before its time at which a device may be asked, so that several that are due together are asked together."""
 QUIET = 0.3
 """Seconds of silence after a packet that end an answer: a GEM may answer with up to five ECM-1240 packets."""
 
@@ -71,14 +65,6 @@ def _request(device: str) -> Request:
     )
 
 
-def validate_devices(_instance: object, _attribute: Any, value: Sequence[str]) -> None:  # noqa: ANN401 - attrs' own type
-    """Validate a setting `devices`. Raises ValueError as `poll_requests` does, and for a device that is named twice."""
-    names = [request.words for request in poll_requests(value)]
-    twice = [device for device, words in zip(value, names, strict=False) if names.count(words) > 1]
-    if twice:
-        raise ValueError(f"expected each device once, but {', '.join(map(repr, twice))} are the same")
-
-
 @attrs.define
 class Echo:
     """Whether what is sent on a line comes back, as on RS-485 with two wires.
@@ -87,105 +73,6 @@ class Echo:
     """
 
     is_heard: bool = False
-
-
-def check_polling(
-    devices: Sequence[str], poll_interval: float, poll_intervals: Mapping[str, float]
-) -> Iterator[Problem]:
-    """Find devices that would never be asked, and intervals of devices that there are not."""
-    if devices and not poll_interval:
-        yield Problem(
-            'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
-            key="devices",
-        )
-    for device in poll_intervals:
-        if device not in devices:
-            known = ", ".join(devices) or "none"
-            yield Problem(f'device "{device}" is none of those in `devices` ({known})', key="poll_intervals")
-
-
-def next_due(due: float, interval: float, now: float) -> float:
-    """Return the next time of a steady schedule after `now`: times that have passed are left out, not caught up."""
-    return due + interval * (math.floor((now - due) / interval) + 1)
-
-
-@attrs.define(kw_only=True)
-class Poll:
-    """Asks devices in turn, again and again.
-
-    A device that does not answer is skipped; the log says so once, and once more when it answers again. The same holds
-    for a device for which another meter answers; the packets of that meter are kept.
-
-    `timeout` is how many seconds a meter has for each step of its answer. `interval` is how often a device is asked, in
-    seconds, `intervals` the same for those that have their own. A device that answered before and does not now is
-    asked again up to `retries` times, after all others: so one that never answers delays them by its time-out at most.
-    """
-
-    devices: Sequence[str] = attrs.field(validator=validate_devices)
-    timeout: float
-    log: Logger
-    clock: Callable[[], float] = time.monotonic
-    interval: float = 0.0
-    intervals: Mapping[str, float] = attrs.field(factory=dict)
-    retries: int = 0
-    _due: dict[str, float] = attrs.field(factory=dict, init=False)
-    _echo: Echo = attrs.field(factory=Echo, init=False)
-    _silent: set[str] = attrs.field(factory=set, init=False)
-    _respondents: Respondents = attrs.field(factory=Respondents, init=False)
-
-    def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
-        """Ask every device once and yield all bytes that come in, except the acknowledgements.
-
-        Yields at least every half second, b"" if nothing came in, so that the caller can stop. An OSError of `send` or
-        `receive` is passed on.
-        """
-        yield from self._ask(poll_requests(self.devices), send, receive)
-
-    def ask_due(self, send: Send, receive: Receive) -> Iterator[bytes]:
-        """Do the same with the devices that are due, each by its own interval; at first all are."""
-        now = self.clock()
-        due = [request for request in poll_requests(self.devices) if self._due.get(request.device, now) <= now + EARLY]
-        for request in due:
-            interval = self.intervals.get(request.device, self.interval)
-            began = self._due.get(request.device, now)
-            self._due[request.device] = next_due(began, interval, now + EARLY) if interval else now
-        yield from self._ask(due, send, receive)
-
-    @property
-    def next_due(self) -> float:
-        """When a device is to be asked next, by `clock`; now, if none was asked yet."""
-        return min(self._due.values(), default=self.clock())
-
-    def _ask(self, requests: Sequence[Request], send: Send, receive: Receive) -> Iterator[bytes]:
-        for retries_left in range(self.retries, -1, -1):
-            again = []
-            for request in requests:
-                try:
-                    packets = yield from ask(
-                        request, send, receive, timeout=self.timeout, clock=self.clock, echo=self._echo
-                    )
-                except NoAnswer as failure:
-                    if retries_left and request.device not in self._silent:
-                        again.append(request)
-                    else:
-                        self._failed(request.device, failure)
-                else:
-                    self._answered(request.device, packets)
-            if not again:
-                return
-            requests = again
-
-    def _failed(self, device: str, failure: NoAnswer) -> None:
-        if device not in self._silent:
-            self._silent.add(device)
-            self.log.warning("%s It is asked again each time; that is logged when it answers.", failure)
-
-    def _answered(self, device: str, packets: Sequence[Packet]) -> None:
-        if device in self._silent:
-            self._silent.remove(device)
-            self.log.info("%s answers again", _name(device))
-        if remark := self._respondents.answered(device, packets):
-            self.log.log(logging.INFO if remark.is_good else logging.WARNING, "%s", remark.text)
 
 
 def ask(
@@ -287,7 +174,7 @@ class _Line:
         return bool(data)
 
     def _why(self) -> str:
-        name = _name(self.request.device)
+        name = name_device(self.request.device)
         if self.total:
             came = f"{self.total} byte{'s' * (self.total > 1)} came in{self._seen()}"
             return f"{name} was asked, but sent no complete packet within {self.timeout:g} s ({came})."
@@ -326,7 +213,8 @@ class _Line:
         return found.start() if found else max(index, len(self.unread) - len(HEADER))
 
 
-def _name(device: str) -> str:
+def name_device(device: str) -> str:
+    """Return what a message calls a device; "" is the only GEM on the line."""
     return f"meter {device}" if device else "the GEM"
 
 
