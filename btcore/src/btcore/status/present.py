@@ -159,7 +159,7 @@ class Present:
             self._recent = None
             return self._day
         self._recent = self._recent or self._of_recent()
-        self._recent.follow(self._journal, self._decoders, until)  # it has little to read
+        self._recent.follow(self._journal, self._decoders, time.monotonic() + WORK_SECONDS)
         return self._recent
 
     def check(self) -> None:
