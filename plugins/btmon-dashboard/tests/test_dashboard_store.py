@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Reading, Sample, Stop, pack
 from btmon_dashboard.history import history, parse_step, points
+from btmon_dashboard.pieces import in_pieces
 from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, start_of
 from btmon_dashboard.store import Store
 from btmon_dashboard.sums import Sums, parts
@@ -112,7 +113,8 @@ def test_a_long_interval_is_a_row_an_hour_and_a_point_a_step(start: int, minutes
         if level == MINUTE
     ]
     assert len(rows) <= minutes // 60 + 2
-    found = points(rows, 0, parse_step(step, 0), (0, 2**62))
+    made = parse_step(step, 0)
+    found = points(in_pieces(rows, made.seconds, made.start, (0, 2**62)), 0, made)
     assert sum(found["wh"]) == pytest.approx(60 * minutes * 100 / 3600)
     assert found["watts"] == pytest.approx([100] * len(found["watts"]), rel=0.05)
     assert max((after - before for before, after in pairwise(found["times"])), default=0) <= max(int(step), 60)

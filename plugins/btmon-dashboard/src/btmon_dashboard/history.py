@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from btcore import BtcoreError
+from btmon_dashboard.pieces import LONGEST, in_pieces
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, midnight, start_of
 from btmon_dashboard.store import Row, Store, energies
 
@@ -89,9 +90,11 @@ def history(store: Store, serial: str, channel: str, span: tuple[float, float], 
     rows = store.read(serial, level, start, end)
     if not rows and level == SAMPLE:  # they are kept for two days
         level = MINUTE
-    if level == MINUTE:  # what was measured an hour apart begins with a minute of the hour
-        rows = store.read(serial, MINUTE, start - HOUR * SECOND, end)
-    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level), (start, end))
+    made = step if step.seconds >= level else Step(level)
+    if level == MINUTE:
+        long_before = store.read(serial, MINUTE, start - LONGEST, end)
+        rows = in_pieces(long_before, made.seconds, made.start, (start, end))
+    return points(rows, meter.channels.index(channel), made)
 
 
 def _level(step: Step, seconds: int) -> int:
@@ -104,17 +107,12 @@ def _level(step: Step, seconds: int) -> int:
     return level
 
 
-def points(rows: Iterable[Row], column: int, step: Step, span: tuple[int, int]) -> dict[str, Any]:
-    """Return rows as points, each the sum of those that begin within it, and within a span of microseconds.
-
-    A row that is longer than its minute is spread evenly over its points.
-    """
+def points(rows: Iterable[Row], column: int, step: Step) -> dict[str, Any]:
+    """Return rows as points, each the sum of those that begin within it."""
     sums: dict[int, tuple[int, int, int]] = {}
-    for part in energies(list(rows), column):
-        for at, *numbers in _spread(part, step):
-            if span[0] <= at < span[1]:
-                before = sums.get(point := step.start(at), (0, 0, 0))
-                sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
+    for start, *numbers in energies(list(rows), column):
+        before = sums.get(point := step.start(start), (0, 0, 0))
+        sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
     found = sorted(sums.items())
     return {
         "times": [start // SECOND for start, _ in found],
@@ -123,21 +121,3 @@ def points(rows: Iterable[Row], column: int, step: Step, span: tuple[int, int]) 
         "wh_import": [ws / WH for _, (_, ws, _) in found],
         "wh_export": [back / WH for _, (_, _, back) in found],
     }
-
-
-Part = tuple[int, int, int, int]
-"""The start of a span, in microseconds, its length, and what a channel imported and exported in it."""
-
-
-def _spread(part: Part, step: Step) -> Iterable[Part]:
-    """Yield a part in pieces of a step, where it is longer than a step that is shorter than an hour."""
-    start, length, taken, given = part
-    if step.seconds >= HOUR or length <= max(step.seconds, MINUTE) * SECOND:
-        return [part]
-    width = max(step.seconds, 1) * SECOND
-    ends = [*range(step.start(start) + width - start, length, width), length]
-    begins = [0, *ends[:-1]]
-    return [
-        (start + at, to - at, *(ws * to // length - ws * at // length for ws in (taken, given)))
-        for at, to in zip(begins, ends, strict=True)
-    ]
