@@ -28,7 +28,7 @@ HOME_ASSISTANT = ["plugins/btmon-home-assistant", "plugins/btmon-mqtt"]
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    *("openssl", "systemd", "libfaketime", "strace", "chromium"),
+    *("openssl", "systemd", "libfaketime", "strace", "chromium", "tmux"),
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
@@ -103,8 +103,8 @@ def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run a simulated house into SQLite and the pages of the dashboard, until Ctrl-C."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
+    """Run a simulated house and its last year into SQLite and the pages of the dashboard, until Ctrl-C."""
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard", "plugins/btmon-watch"))
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 
@@ -167,6 +167,14 @@ def homeassistant(session: nox.Session) -> None:
     session.run(str(home / "bin" / "pip"), "install", "--quiet", "homeassistant", "paho-mqtt<3", external=True)
     program = str(home / "bin" / "hass")
     session.run("pytest", "tests/real/home_assistant.py", *session.posargs, env={"HASS": program})
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures again, from the demonstration as it runs."""
+    install_debian_packages(session)
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
+    session.run("python", "tests/real/pictures.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])

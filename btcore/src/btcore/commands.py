@@ -7,9 +7,11 @@ How commands are found, and which there are, belongs to `cli/extensions.py`.
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from btcore.errors import BtcoreError
 from btcore.settings import Kind, Polarity
 
 
@@ -26,16 +28,29 @@ class Table:
     polarity: Polarity = "brultech"
 
 
+def _ask_nobody(question: str) -> Mapping[str, Any]:
+    raise BtcoreError(f"nobody can be asked `{question}`: this configuration was not loaded by btcore")
+
+
 @attrs.frozen
 class Configuration:
     """A configuration without mistakes: its file, its tables in their order, and the names of channels.
 
     `channels` maps `SERIAL_CHANNEL` to the name in [channels]. Nothing is opened.
+
+    `ask` asks the program that runs with it, and returns its answer. To `status`, that is `status`, what `btcore status
+    --json` shows, and `lines`, the same for a person. To `now`, it is `meters`, each with its `serial`, the `time` of
+    its last reading, `volts`, `channels` (`channel`, `name`, `named`: whether the configuration names it, `watts`,
+    `wh_today`: positive is what it consumes; null is not known) and `sensors` (`channel`, `name`, `value`, `unit`).
+    `complete` says whether today's energies are known yet; asking again gets on with it. `since` is when they begin, in
+    seconds since 1970, as `time` is: midnight, or when a meter was heard first. Raises BtcoreError where no program
+    runs, or it does not answer within ten seconds.
     """
 
     file: Path
     tables: tuple[Table, ...]
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    ask: Callable[[str], Mapping[str, Any]] = attrs.field(default=_ask_nobody, repr=False, eq=False)
 
 
 LoadConfiguration = Callable[[Path], Configuration]

@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Reading, Sample, Stop, pack
-from btmon_dashboard.history import history, parse_step
+from btmon_dashboard.history import history, parse_step, points
+from btmon_dashboard.pieces import in_pieces
 from btmon_dashboard.spans import DAY, HOUR, LEVELS, MINUTE, SAMPLE, SECOND, end_of, hours_of, start_of
 from btmon_dashboard.store import Store
-from btmon_dashboard.sums import parts
+from btmon_dashboard.sums import Sums, parts
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SERIAL = "01021234"
@@ -98,6 +99,37 @@ def test_a_day_is_the_sum_of_its_hours_and_the_difference_of_the_counters(
     for step in ("day", "hour", "minute", "900"):
         assert sum(energy(stored, step, start, end)) == pytest.approx(expected, abs=0.001)
     assert len(energy(stored, "day", start, end)) == 1
+
+
+@given(
+    start=st.integers(0, 2_000_000_000),
+    minutes=st.integers(11, 2000),
+    step=st.sampled_from(["60", "300", "420", "900"]),
+)
+def test_a_long_interval_is_a_row_an_hour_and_a_point_a_step(start: int, minutes: int, step: str) -> None:
+    """The minutes of an interval of hours would be equal: a row has an hour's, and a question's points share it out."""
+    rows = [
+        (at, Sums(length, ws))
+        for level, at, length, ws in parts(start * SECOND, (start + 60 * minutes) * SECOND, [60 * minutes * 100, 0])
+        if level == MINUTE
+    ]
+    assert len(rows) <= minutes // 60 + 2
+    made = parse_step(step, 0)
+    cut = in_pieces(rows, made.seconds, made.start, (0, 2**62))
+    found = points([(made.start(start), sums) for start, sums in cut], 0, "")
+    assert sum(found["wh"]) == pytest.approx(60 * minutes * 100 / 3600)
+    assert found["watts"] == pytest.approx([100] * len(found["watts"]), rel=0.05)
+    assert max((after - before for before, after in pairwise(found["times"])), default=0) <= max(int(step), 60)
+
+
+def test_a_point_within_a_long_interval(stored: Store) -> None:
+    """A span that begins in the midst of an hour that was measured at once has that hour's power."""
+    start = 1_780_000_000 - 1_780_000_000 % 3600
+    stored.add(samples_between(house(start, start + 4 * HOUR, pace=HOUR)), "brultech")
+    middle = history(stored, SERIAL, "ch1", (start + 1800, start + 2400), parse_step("minute", 0))
+    assert len(middle["times"]) == 10
+    (hour,) = history(stored, SERIAL, "ch1", (start, start + HOUR), parse_step("hour", 0))["watts"]
+    assert middle["watts"] == pytest.approx([hour] * 10, rel=0.01)
 
 
 def test_a_meter_that_restarts_goes_on_from_zero(stored: Store, zone: Callable[[str], None]) -> None:

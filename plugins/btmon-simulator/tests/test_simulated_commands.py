@@ -93,7 +93,7 @@ def collected(*commands: bytes, packets: int = 3) -> list[Chunk]:
     source.open(context=context)
     for command in commands:
         context.commands.post(MeterCommand(command))
-    return list(source.collect(Event()))
+    return [item for item in source.collect(Event()) if isinstance(item, Chunk)]
 
 
 def test_a_command_changes_what_is_sent() -> None:

@@ -31,9 +31,16 @@ def simulator(**given: Any) -> Simulator:  # noqa: ANN401 - settings of all type
     return Simulator(**{"start": START, "pace": "fast", "packets": 20, **given})
 
 
+def chunks_of(source: Simulator, stop: threading.Event) -> Iterator[Chunk]:
+    """Yield what a simulator without a history collects."""
+    for item in source.collect(stop):
+        assert isinstance(item, Chunk)
+        yield item
+
+
 def play(**given: Any) -> list[Chunk]:  # noqa: ANN401
     """Play a simulator to its end."""
-    return list(simulator(**given).collect(threading.Event()))
+    return list(chunks_of(simulator(**given), threading.Event()))
 
 
 def found(chunks: list[Chunk], counts: StreamCounts | None = None) -> Iterator[tuple[Packet, datetime]]:
@@ -256,7 +263,7 @@ def test_a_rate_of_one_befalls_every_packet() -> None:
 def test_what_is_past_comes_at_once() -> None:
     """With a start in the past, a live simulator catches up without waiting."""
     start = datetime.now(UTC) - timedelta(hours=1)
-    chunks = list(Simulator(start=start.isoformat(), packets=300).collect(threading.Event()))
+    chunks = list(chunks_of(Simulator(start=start.isoformat(), packets=300), threading.Event()))
     assert start + timedelta(seconds=2990) == chunks[-1].time
     assert len(chunks) == 301
 
@@ -264,7 +271,7 @@ def test_what_is_past_comes_at_once() -> None:
 def test_no_packet_comes_before_its_time() -> None:
     """A live simulator starts now, and waits for the time of each packet."""
     begun = datetime.now(UTC)
-    for chunk in Simulator(packets=2, interval=Duration(1)).collect(threading.Event()):
+    for chunk in chunks_of(Simulator(packets=2, interval=Duration(1)), threading.Event()):
         assert chunk.time is not None
         assert begun - timedelta(seconds=1) <= chunk.time <= datetime.now(UTC)
 
@@ -274,7 +281,7 @@ def test_a_simulator_that_waits_can_be_stopped() -> None:
     stop = threading.Event()
     chunks: list[Chunk] = []
     source = Simulator(start="2199-01-01T00:00:00Z")
-    thread = threading.Thread(target=lambda: chunks.extend(source.collect(stop)))
+    thread = threading.Thread(target=lambda: chunks.extend(chunks_of(source, stop)))
     thread.start()
     stop.set()
     thread.join(10)
@@ -284,7 +291,7 @@ def test_a_simulator_that_waits_can_be_stopped() -> None:
 def test_a_fast_simulator_without_end_can_be_stopped() -> None:
     """A simulator that never ends by itself does when it is told to."""
     stop = threading.Event()
-    chunks = simulator(packets=0).collect(stop)
+    chunks = chunks_of(simulator(packets=0), stop)
     assert next(chunks).time == NOON
     stop.set()
     assert list(chunks) == []

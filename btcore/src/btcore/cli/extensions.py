@@ -5,14 +5,20 @@ A command is imported when it is asked for, or when all are listed. What a comma
 """
 
 import argparse
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from btcore.commands import Command, Configuration, Table
 from btcore.config.load import load_site
+from btcore.config.site import Site
+from btcore.control.client import ask_once
 from btcore.discovery import Installed, PluginError, installed
 from btcore.errors import is_interrupt
+from btcore.runtime import state_directory
 from btcore.text import describe_error
 from btcore.version import API
 
@@ -80,4 +86,10 @@ def load_configuration(file: Path) -> Configuration:
         *(Table(one.table, "sink", one.instance, one.delivery.polarity or site.polarity) for one in site.sinks),
         *(Table(decoder.table, "decoder", decoder.instance) for decoder in site.decoders),
     )
-    return Configuration(site.file, tables, site.channels)
+    return Configuration(site.file, tables, site.channels, partial(_ask, site))
+
+
+def _ask(site: Site, question: str) -> Mapping[str, Any]:
+    """Ask the program that runs with a configuration. Raises Unavailable, ConfigurationError."""
+    state_directory.check(site.state, site.file)
+    return ask_once(site.state, question)

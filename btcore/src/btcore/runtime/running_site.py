@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from btcore.config.site import Site
+from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
@@ -24,6 +25,7 @@ from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
+from btcore.status.present import Present
 from btcore.status.report import facts
 from btcore.text import plural
 from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
@@ -42,7 +44,7 @@ SINK_HANG_TIMEOUT = 1800.0
 
 
 class RunningSite:
-    """The workers of a site. Only the thread that made it calls it, but for `status`."""
+    """The workers of a site. Only the thread that made it calls it, but for `status` and `present`."""
 
     def __init__(
         self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, patience: float
@@ -74,6 +76,7 @@ class RunningSite:
         self.status = LiveStatus(
             site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
         )
+        self.present = Present(lambda: self.site, journal, self._decoders)
         self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
         self._name_check = NameCheck.of(site, journal.heard_meters)
         self._upkeep = self._make_upkeep()
@@ -93,6 +96,7 @@ class RunningSite:
             self._upkeep.turn()
         self._name_check.check()
         self._report.check()
+        self.present.check()
         for worker in self.workers:
             worker.check()  # whatever its thread does: stopped, waiting, or in a call that hangs
         self.sources.advance()
@@ -221,6 +225,9 @@ class RunningSite:
     def _make_upkeep(self) -> Upkeep:
         tables = [sink.table for sink in self.site.sinks]
         return Upkeep(self.journal, tables, Retention(self.site.retention), held=self._held)
+
+    def _decoders(self) -> Decoders:
+        return self._factory.decoders()
 
     def _held(self) -> list[str]:
         """Return the names whose checkpoints hold what is to be delivered again."""

@@ -139,6 +139,7 @@ class Supervisor:
         observation = Observation(running.sources.workers, running.journal, self._stop)
         return {
             "status": lambda _request: [answer(running.status())],
+            "now": running.present.answer,
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             "undecoded": observation.undecoded,
             "newest": observation.newest,

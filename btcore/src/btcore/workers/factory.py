@@ -72,7 +72,7 @@ class WorkerFactory:
         """Restore which meters were heard before, and their names. Raises Unavailable."""
         if not self._journal.newest():
             return
-        decoders = self._decoders(()).for_worker(log)
+        decoders = self.decoders(()).for_worker(log)
         decoders.open(skip_failing=True)
         try:
             self.identities.restore(last_readings(self._journal, decoders))
@@ -87,7 +87,7 @@ class WorkerFactory:
         worker = SourceWorker(
             self._reading(source),
             self._journal,
-            self._decoders(source.formats),
+            self.decoders(source.formats),
             self._context(source),
             Event(),
             shutdown=self._stop,
@@ -104,7 +104,7 @@ class WorkerFactory:
             return source
         from btcore.virtual.collector import Collector  # noqa: PLC0415 - for sites with virtual channels
 
-        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
+        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self.decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
@@ -116,7 +116,7 @@ class WorkerFactory:
         worker = SinkWorker(
             sink,
             self._journal,
-            self._decoders(()),
+            self.decoders(()),
             self._cache,
             context,
             stop=Event(),
@@ -131,7 +131,8 @@ class WorkerFactory:
         context = context_of(self._site, part, dry_run=self._options.dry_run)
         return attrs.evolve(context, **attrs.asdict(self._hosting, recurse=False))
 
-    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
+    def decoders(self, formats: tuple[str, ...] = ()) -> Decoders:
+        """Make the decoders of the site, for packets of these formats; of all, where there are none."""
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
         return Decoders(

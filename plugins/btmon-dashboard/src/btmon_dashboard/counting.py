@@ -87,6 +87,8 @@ def count(
             rises = _rise(meter, at, measured.wh_import, max_rise), _rise(meter, at + 1, measured.wh_export, max_rise)
             put(meter, ws, channel.name, known_or_own(rises, sample, channel, polarity))
     add_sensors(meter, sample, span[1] - span[0], ws, by_life=True)
+    while ws and ws[-1] == ws[-2] == 0:  # channels that no circuit is wired to
+        del ws[-2:]
     meter.key = sample.newer.key
     return Increment(*span, ws)
 

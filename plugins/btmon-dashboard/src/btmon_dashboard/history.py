@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from btcore import BtcoreError
+from btmon_dashboard.pieces import LONGEST, in_pieces
 from btmon_dashboard.sensors import COUNT, MILLI, column_of, is_sensor
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, midnight, start_of
 from btmon_dashboard.store import Store
@@ -95,7 +96,7 @@ def histories(
     level = _level(step, (end - start) // SECOND)
     rows = {serial: _steps(store, serial, level, (start, end), step) for serial in {serial for serial, _ in names}}
     return {
-        f"{serial}_{channel}": _points(rows[serial], at, mark)
+        f"{serial}_{channel}": points(rows[serial], at, mark)
         for (serial, channel), (at, mark) in zip(names, columns, strict=True)
     }
 
@@ -116,8 +117,10 @@ def _column(store: Store, serial: str, channel: str) -> tuple[int, str]:
 def _steps(store: Store, serial: str, level: int, span: tuple[int, int], step: Step) -> Steps:
     rows = store.read(serial, level, *span)
     if not rows and level == SAMPLE:  # they are kept for two days
-        rows, level = store.read(serial, MINUTE, *span), MINUTE
+        level = MINUTE
     made = step if step.seconds >= level else Step(level)
+    if level == MINUTE:  # one of the history of a store may be an hour long
+        rows = in_pieces(store.read(serial, MINUTE, span[0] - LONGEST, span[1]), made.seconds, made.start, span)
     return [(made.start(start), sums) for start, sums in rows]
 
 
@@ -131,7 +134,7 @@ def _level(step: Step, seconds: int) -> int:
     return level
 
 
-def _points(steps: Steps, column: int, mark: str) -> dict[str, Any]:
+def points(steps: Steps, column: int, mark: str) -> dict[str, Any]:
     """Return steps as points, each the sum of its rows."""
     sums: dict[int, tuple[int, int, int]] = {}
     for start, row in steps:

@@ -12,10 +12,13 @@ from operator import add, sub
 
 import attrs
 
-from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, cut
+from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, cut, start_of
 
 MAX_PARTS = 10_000
 """The most parts of one interval: a gap of years has sums by day, and none by minute."""
+
+MAX_CLOSE = 10 * MINUTE * SECOND
+"""The longest interval that is cut by minutes. A longer one is cut by hours: its minutes would all be the same."""
 
 MAX_SAMPLE = HOUR * SECOND
 """The longest interval that is kept as it came."""
@@ -61,18 +64,22 @@ Part = tuple[int, int, int, list[int]]
 
 
 def parts(start: int, end: int, ws: Sequence[int]) -> Iterator[Part]:
-    """Yield what an interval adds to the sums of each level. The energy is spread evenly over it, and none is lost."""
+    """Yield what an interval adds to the sums of each level. The energy is spread evenly over it, and none is lost.
+
+    Of an interval without minutes of its own, each hour's part is at the minute with which it begins, and longer.
+    """
     if end - start <= MAX_SAMPLE:
         yield SAMPLE, start, end - start, list(ws)
     for level in (MINUTE, HOUR, DAY):
-        if (end - start) // (level * SECOND) <= MAX_PARTS:
-            yield from _spread(level, start, end, ws)
+        width = HOUR if level == MINUTE and end - start > MAX_CLOSE else level
+        if (end - start) // (width * SECOND) <= MAX_PARTS:
+            yield from _spread(level, width, start, end, ws)
 
 
-def _spread(level: int, start: int, end: int, ws: Sequence[int]) -> Iterator[Part]:
+def _spread(level: int, width: int, start: int, end: int, ws: Sequence[int]) -> Iterator[Part]:
     at, had = start, [0] * len(ws)
-    for bucket, until in cut(level, start, end):
+    for bucket, until in cut(width, start, end):
         # mostly the entire interval is within one minute
         upto = list(ws) if until == end else [one * (until - start) // (end - start) for one in ws]
-        yield level, bucket, until - at, list(map(sub, upto, had))
+        yield level, bucket if width == level else start_of(level, at), until - at, list(map(sub, upto, had))
         at, had = until, upto

@@ -20,7 +20,7 @@ from btmon_simulator.appliances import STEP, WEEK
 CIRCUITS = ("mains", "solar", *appliances.LOADS)
 """The circuits in the order of a meter's channels. Mains is the net of all others."""
 
-TWO_PHASE = frozenset({"mains", "solar", "oven", "heat pump"})
+TWO_PHASE = frozenset({"mains", "solar", "oven", "heat pump", "car", "dryer"})
 """Circuits between two phases: they run at twice the voltage."""
 
 
@@ -72,6 +72,8 @@ class WeeklyCounter:
 
 class House:
     """A house as a function of time: the same seed makes the same house."""
+
+    names = CIRCUITS
 
     def __init__(self, seed: int) -> None:
         """Compute the week of the house."""

@@ -11,9 +11,10 @@ from random import Random
 import attrs
 
 from btcore import FORMATS, Number, pack
-from btmon_simulator.house import CIRCUITS, TWO_PHASE, Circuit, House, house
+from btmon_simulator.house import TWO_PHASE, Circuit, House, HouseState, house
 from btmon_simulator.texts import FORMATS as TEXT_FORMATS
 from btmon_simulator.texts import make_text
+from btmon_simulator.year import YearHouse, year_house
 
 DAY = 86_400
 
@@ -36,7 +37,7 @@ class SimulatedMeter:
 
     format: str
     serial: str
-    house: House = attrs.field(repr=False)
+    house: House | YearHouse = attrs.field(repr=False)
     zone: timezone
     shift: int
     resets: int = 0
@@ -46,6 +47,7 @@ class SimulatedMeter:
     clock_shift: timedelta = timedelta()
     target: str = ""  # of the requests in which it sends packets that are text
     _zero: int | None = None
+    _began: tuple[int, HouseState] | None = None
 
     def is_silent(self, time: datetime) -> bool:
         """Whether it was told to send no packet now."""
@@ -71,8 +73,8 @@ class SimulatedMeter:
         """Return what the meter shows at a moment, by label; those of every format, for `pack` takes what it needs."""
         moment = self._moment(time)
         state = self.house.at(moment)
-        zero = self.house.at(self._zero or 0)
-        channels = enumerate(zip(state.circuits, zero.circuits, CIRCUITS, strict=True), 1)
+        zero = self._state_at_zero()
+        channels = enumerate(zip(state.circuits, zero.circuits, self.house.names, strict=True), 1)
         values: dict[str, Number] = {
             "volts": state.volts,
             "secs": (moment - (self._zero or 0)) % 2**24,
@@ -84,6 +86,13 @@ class SimulatedMeter:
         for number, (now, then, name) in channels:
             values.update(_channel(number, now, then, state.volts * (2 if name in TWO_PHASE else 1)))
         return values
+
+    def _state_at_zero(self) -> HouseState:
+        """Return the house when the counters were zero; it is kept, as each packet needs it."""
+        moment = self._zero or 0
+        if self._began is None or self._began[0] != moment:
+            self._began = moment, self.house.at(moment)
+        return self._began[1]
 
     def set_clock(self, local: datetime, time: datetime) -> None:
         """Set the meter's own clock, at a moment. What it has counted stays."""
@@ -111,19 +120,21 @@ def family_of(format: str) -> str:
 
 
 def make_meters(
-    format: str, serial: str, count: int, seed: int, zone: timezone, target: str = ""
+    format: str, serial: str, count: int, seed: int, zone: timezone, target: str = "", *, lives_a_year: bool = False
 ) -> list[SimulatedMeter]:
-    """Make meters with consecutive serial numbers, in equal houses that are in different weeks of their lives.
+    """Make meters with consecutive serial numbers, in equal houses that are at different times of their lives.
 
-    `target` is that of the requests in which they send packets that are text; "" is the text alone. Raises
-    ValueError, with what was expected, for serial numbers that the format cannot carry.
+    `target` is that of the requests in which they send packets that are text; "" is the text alone. Houses that live a
+    year have one calendar: they are minutes apart. Raises ValueError, with what was expected, for serial numbers that
+    the format cannot carry.
     """
     chance = Random(f"{seed} meters")  # noqa: S311 - a house that can be had again, no secret
     # whole days, so that the sun rises in every house; and some minutes, as neighbours do not cook in step
-    shifts = [chance.randrange(1000) * DAY + chance.randrange(1200) for _ in range(count)]
+    shifts = [chance.randrange(1000) * DAY * (not lives_a_year) + chance.randrange(1200) for _ in range(count)]
     numbers = serials(format, serial, count)
+    home = year_house(seed) if lives_a_year else house(seed)
     return [
-        SimulatedMeter(format, number, house(seed), zone, shift, target=target)
+        SimulatedMeter(format, number, home, zone, shift, target=target)
         for number, shift in zip(numbers, shifts, strict=True)
     ]
 

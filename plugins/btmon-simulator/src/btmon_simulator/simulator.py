@@ -10,10 +10,23 @@ from typing import Literal
 
 import attrs
 
-from btcore import Chunk, Context, Discovered, Duration, MeterCommand, MeterCommands, Problem, hookimpl, plugin, setting
+from btcore import (
+    Chunk,
+    Context,
+    Discovered,
+    Duration,
+    MeterCommand,
+    MeterCommands,
+    Problem,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btmon_simulator.ecm import DEVICES, SimulatedEcm
 from btmon_simulator.faults import Fault
 from btmon_simulator.gem import SimulatedGem, is_gem
+from btmon_simulator.history import History
 from btmon_simulator.meter import SimulatedMeter, make_meters, serials
 from btmon_simulator.schedule import Schedule
 from btmon_simulator.texts import FORMATS
@@ -36,6 +49,9 @@ FormatName = Literal[
 ]
 
 MAX_METERS = 10_000
+
+MAX_HISTORY = 10 * 366 * 86_400
+"""Seconds."""
 
 MAX_WAIT = 0.25
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
@@ -75,6 +91,16 @@ class Simulator:
         validator=validate_start,
     )
     pace: Literal["live", "fast"] = setting(default="live", help="live: each packet at its time; fast: all at once")
+    house: Literal["week", "year"] = setting(
+        default="week",
+        help="week: a small house that repeats one week; year: one with seasons, a heat pump, a car and holidays",
+    )
+    history: Duration = setting(
+        default=Duration(0),
+        help="how long before its first packet a meter has sent already, such as 365d: an hour apart, the last days"
+        " closer; all of it comes at once, at the first start only",
+        validator=attrs.validators.le(MAX_HISTORY),
+    )
     seed: int = setting(default=1, help="seed of the random numbers; the same seed makes the same house and faults")
     faults: tuple[Fault, ...] = setting(default=(), help="the kinds of faults to simulate; empty: none")
     fault_rate: float = setting(
@@ -91,6 +117,7 @@ class Simulator:
     )
 
     _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
+    _checkpoint: str = attrs.field(default="", init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
         """Find a serial number that the format cannot carry, and a target of what is sent over no HTTP."""
@@ -109,16 +136,24 @@ class Simulator:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Take the commands that its meters answer."""
+        """Take the commands that its meters answer, and how much of their history there is."""
         self._commands = context.commands
+        self._checkpoint = context.checkpoint
 
     @hookimpl
-    def collect(self, stop: Event) -> Iterator[Chunk]:
-        """Yield the packets of all meters, each not before its time, and answers to commands; a stream is one meter."""
-        start = self._start()
-        meters = make_meters(
-            self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta()), self.target
-        )
+    def collect(self, stop: Event) -> Iterator[Chunk | SourceCheckpoint]:
+        """Yield the history, then the packets of all meters, each not before its time, and answers to commands.
+
+        A stream is one meter.
+        """
+        start, is_year = self._start(), self.house == "year"
+        zone = timezone(start.utcoffset() or timedelta())
+        meters = make_meters(self.format, self.serial, self.count, self.seed, zone, self.target, lives_a_year=is_year)
+        if self.history:
+            for item in History(start.astimezone(UTC), self.history).items(meters, self._checkpoint):
+                if stop.is_set():
+                    return
+                yield item
         processors = _processors(meters, round(self.interval))
         last = start
         for transmission in self._schedule(start).transmissions(meters, self.seed):
