@@ -43,6 +43,8 @@ OTHERS = {
     r"^(sudo (?!-u)|sudoedit |systemctl |journalctl |docker |mkdir config)": "changes the computer that runs the tests",
     r"^(python3? -m venv|python3 -m venv|\S*pip |pip |uv |git clone)": "installs: `nox -s wheels`, `nox -s tests`, CI",
     r"^pytest ": "the tests themselves",
+    r"^python (-m pytest -q (board|inverter|logger)|make_files\.py)": "tests/test_tutorial.py follows the page",
+    r"^nats-server ": "a server on its usual port: plugins/btmon-nats/tests has its own",
     r"^python btmon\.py ": "btmon is not here: tests/golden has what it did",
     r"^(/usr/sbin/mosquitto|mosquitto_sub) ": "a broker on its usual port: plugins/btmon-mqtt/tests has its own",
     r"^tcpdump ": "records a network: btcore/tests/capture reads such recordings",
@@ -56,6 +58,7 @@ OUTPUT = {
     r"^(energy,channel=|time,key,meter|2026-06-21T)": "data that a sink writes",
     r"^(sum\(|sum by|time\(\) - |btcore_)": "what is asked of Prometheus",
     r"^(user btcore|topic readwrite) ?": "an access list of mosquitto",
+    r"^(server_name|jetstream|cluster|http)\b": "the configuration of a NATS server",
 }
 """What is no command."""
 
@@ -66,9 +69,13 @@ NOT_RUN = {
     r"btcore init --interactive": "asks a person: tests/test_init_interactive.py",
     r"btcore (reload|capture)": "needs a running program: tests/test_reload_end_to_end.py, test_capture_end_to_end.py",
     r"^btcore device (set|show)": "needs a meter on a line: tests/test_device_end_to_end.py",
-    r"btcore simulate (--connect|--format|--serial-port)": "runs until stopped: btcore/tests/cli/test_simulate.py",
+    r"btcore simulate (--connect|--format|--http|--serial-port)": "runs until stopped: btcore/tests/cli/test_simulate.py",
     r"btcore (decode FILE|plugins NAME|replay SINK)": "a word that stands for another one",
     r"btcore plugins webhook": "a plugin that the page makes",
+    r"btcore nats": "needs a NATS server: plugins/btmon-nats/tests, tests/test_fleet_end_to_end.py",
+    r"btcore watch": "needs a running program: plugins/btmon-watch/tests",
+    r"btcore (new-plugin|plugins --check board)": "tests/test_tutorial.py follows the page; btcore/tests/cli has more",
+    r"btcore replay nats": "needs a NATS server: tests/test_fleet_end_to_end.py",
     r"btcore graph": "needs RRDtool: plugins/btmon-rrd/tests",
     r"btcore compare": "needs a run of both programs: tests/test_from_btmon.py",
     r"btcore (journal import|replay --gaps)": "a decision that names what there is not, or only an option",

@@ -16,7 +16,10 @@ from manual.pages import pages
 
 from btcore.cli import OK, main
 
-PAGES = sorted({"README.md", *pages().values()})
+REFERENCE = "docs/reference/plugins.md"
+"""Shows settings of each type alone, which its own test reads."""
+
+PAGES = sorted({"README.md", *pages().values()} - {REFERENCE})
 SITES = {
     f"{page}-{number}": text
     for page in PAGES
@@ -32,7 +35,9 @@ def is_site(site: Mapping[str, Any]) -> bool:
 
 
 def made_on_a_page() -> Iterator[str]:
-    """Yield the plugins that a page makes, by the entry points that it shows: they are not installed here."""
+    """Yield the plugins that a page makes, by itself or by `btcore new-plugin`: they are not installed here."""
+    for page in PAGES:
+        yield from re.findall(r"btcore new-plugin ([\w-]+)", (ROOT / page).read_text())
     for text in SITES.values():
         for points in tomli.loads(text).get("project", {}).get("entry-points", {}).values():
             yield from points
@@ -43,7 +48,9 @@ MADE = set(made_on_a_page())
 
 def used(site: Mapping[str, Any]) -> set[str]:
     """Return the plugins that a site uses."""
-    return {table.get("use", name) for kind in ("source", "sink") for name, table in site.get(kind, {}).items()}
+    return {
+        table.get("use", name) for kind in ("source", "sink", "decoder") for name, table in site.get(kind, {}).items()
+    }
 
 
 def completed(text: str) -> str:
@@ -101,4 +108,4 @@ def test_there_are_sites_to_look_at() -> None:
     with_sites = {name.rpartition("-")[0] for name in SITES}
     assert {"README.md", "docs/using.md", "docs/service.md", "docs/wiring.md", "docs/from-btmon.md"} & with_sites
     plugins = {page for page in PAGES if page.startswith("plugins/")}
-    assert plugins - with_sites <= {"plugins/btmon-migrate/README.md"}
+    assert plugins - with_sites <= {"plugins/btmon-migrate/README.md", "plugins/btmon-watch/README.md"}
