@@ -76,7 +76,7 @@ def is_installed(package: str) -> bool:
 
 def keep_bytecode(session: nox.Session) -> None:
     """Have each module compiled once, whatever the environment says: tests start btcore hundreds of times."""
-    session.env["PYTHONPYCACHEPREFIX"] = str(session.cache_dir / "bytecode")
+    session.env["PYTHONPYCACHEPREFIX"] = str(Path(session.cache_dir).resolve() / "bytecode")  # wherever a test runs
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
 

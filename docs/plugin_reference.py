@@ -8,6 +8,7 @@ import inspect
 import re
 import typing
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ TYPES: Mapping[str, tuple[Any, str, str, str]] = {
     "bool": (bool, "true or false", "true", "1"),
     "Duration": (Duration, "seconds, as a float; written with its unit: ms, s, m, h, d", '"5m"', "300"),
     "Secret": (Secret, "a text that nothing shows; only `reveal()` returns it", '{ env = "KEY" }', '{ env = "NO_SUCH" }'),
+    "date": (date, "a day, as TOML writes it, or as text", "2026-06-21", "7.5"),
     "Path": (Path, "a path; a relative one is beside the configuration", '"energy.db"', "5"),
     "Serial": (Serial, "a meter's serial number, or its name in `[meters]`; text to the plugin", '"01000777"', '""'),
     "ChannelRef": (ChannelRef, "a channel or label of a meter, or of any; or a name of `[channels]`", '"312345_ch1"', '"312345_ch99"'),

@@ -40,7 +40,7 @@ TABLES = {
 CHOSEN = {"pvoutput"}
 """Sinks that take the channels that a person names."""
 
-WITHOUT_PREVIEW = {"dashboard", "home-assistant", "tee"}
+WITHOUT_PREVIEW = {"dashboard", "home-assistant", "nats", "tee"}
 """Sinks whose own tests look at channels above 32: what they keep or pass on is not shown line by line."""
 
 

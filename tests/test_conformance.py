@@ -13,7 +13,7 @@ from btcore.testing import HostedService, MeterServer, Reply, Request, conforms,
 
 METER = "312345"
 CHANNEL = f"{METER}_ch1"
-HAVE_A_SERVER = {"mqtt", "mysql", "home-assistant"}
+HAVE_A_SERVER = {"mqtt", "mysql", "home-assistant", "nats", "nats-stream"}
 """Sinks that need a server of their kind: the tests of their packages call `conforms` with it."""
 
 

@@ -49,8 +49,17 @@ class Tmux:
 
     def ended(self) -> int | None:
         """Return the exit code of the program; None while it runs."""
-        dead, code = self.ask("display-message", "-p", "#{pane_dead} #{pane_dead_status}").rstrip("\n").split(" ")
-        return int(code or -1) if dead == "1" else None
+        dead, pid = self.ask("display-message", "-p", "#{pane_dead} #{pane_pid}").split()
+        if dead != "1":
+            return None
+        try:  # tmux itself may never hear of the end: then it is a zombie, whose status Linux shows last
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(" ")[2]
+        except FileNotFoundError:
+            status = ""
+        code = self.ask("display-message", "-p", "#{pane_dead_status}").strip()
+        if code:
+            return int(code)
+        return os.waitstatus_to_exitcode(int(status)) if status else None
 
     def wait_for(self, text: str) -> list[str]:
         """Wait until a text is on the screen; return the rows."""

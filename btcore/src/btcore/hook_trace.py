@@ -43,9 +43,14 @@ class HookCall:
         return f"{self.who} {self.hook}({self.given}): {self.seconds:.3f} s, {self.answer}"
 
 
+def is_on() -> bool:
+    """Whether calls are traced."""
+    return LOGGER.isEnabledFor(logging.DEBUG)
+
+
 def trace_calls(manager: "pluggy.PluginManager", who: str) -> None:
     """Trace the calls of the one instance that a plugin manager has, if the trace is on."""
-    if not LOGGER.isEnabledFor(logging.DEBUG):
+    if not is_on():
         return
     begun: list[float] = []  # a stack: an instance is called by one thread at a time
 

@@ -133,6 +133,12 @@ def test_a_full_stream_refuses_and_keeps(
     assert opened(NatsStream, server.url, context()).collect(Event()).__next__().seconds == 0
 
 
+def test_nobody_there_is_told_at_once(opened: Callable[..., Any]) -> None:
+    """A sink whose servers refuse the connection waits for them, and the reason is the system's."""
+    with pytest.raises(Retry, match=r"nats://127\.0\.0\.1:1: (Connection refused|.*Connect call failed)"):
+        opened(Nats, "nats://127.0.0.1:1")
+
+
 def test_a_server_that_has_gone_is_waited_for(
     server: NatsServer, setup: Callable[..., str], opened: Callable[..., Any]
 ) -> None:

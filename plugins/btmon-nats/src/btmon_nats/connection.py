@@ -98,21 +98,24 @@ class Connection:
         options: dict[str, Any] = {
             "name": self._name,
             "allow_reconnect": False,
+            "max_reconnect_attempts": 1,  # it tries 60 times otherwise, also where it may not reconnect
+            "reconnect_time_wait": 0,
             "connect_timeout": self.login.timeout,
             "error_cb": self.denials.note,
             **self.login.options(),
         }
         failures = []
         for server in random.sample(self.login.servers, len(self.login.servers)):
-            client = Client()
+            client, self.denials.cause = Client(), None
             try:
                 await client.connect(server, **options)
             except Exception as error:  # noqa: BLE001 - whatever the client meets; the next server may answer
                 with suppress(Exception):  # it gives nothing back by itself
                     await client.close()
-                if is_wrong_account(error):
+                cause = self.denials.cause or error
+                if is_wrong_account(cause):
                     raise wrong_account(server) from None
-                failures.append(f"{server}: {cannot_connect(error)}")
+                failures.append(f"{server}: {cannot_connect(cause)}")
             else:
                 return client
         raise Retry("; ".join(failures))

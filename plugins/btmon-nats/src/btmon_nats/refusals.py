@@ -21,12 +21,15 @@ MAX_DENIALS = 8
 
 @attrs.define
 class Denials:
-    """What a server denied, which it says apart from the answer that never comes."""
+    """What a server denied, which it says apart from the answer that never comes; what the client met."""
 
+    cause: Exception | None = None
+    """What the client met last: where it gives up, it says only that it does."""
     _last: deque[str] = attrs.field(factory=lambda: deque(maxlen=MAX_DENIALS))
 
     async def note(self, error: Exception) -> None:
-        """Keep what was denied; all else shows otherwise."""
+        """Keep what was denied, and what was met last."""
+        self.cause = error
         text = str(error)
         if "permissions violation" in text.lower():
             self._last.append(text.partition("nats: ")[2] or text)
