@@ -25,6 +25,7 @@ state = "state"
 [sink.sqlite]
 file = "energy.db"
 schema = "{schema}"
+flush_interval = 0
 """
 HTTP = '[source.gem]\nuse = "http"\nhost = "127.0.0.1"\nport = 0\n'
 

@@ -77,6 +77,7 @@ def page_of(browser: Browser, sink: Dashboard, path: str, kind: Kind = WIDE, pas
     )
     page = context.new_page()
     page.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)  # of a busy computer
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: complaints.extend([] if request.url.startswith(sink.url) else [request.url]))
@@ -275,6 +276,7 @@ def test_history_shows_sensors(opened: Opened, browser: Browser) -> None:
     deliver(sink, 1)
     with page_of(browser, sink, "/history") as page:
         page.get_by_role("checkbox", name="Cellar").check()
+        expect(page.locator("#figures tbody tr")).to_have_count(1)
         expect(page.locator("#figures tbody tr")).to_have_text(re.compile("Cellar21.5\u00a0°"))
         expect(page.get_by_role("checkbox", name="Mains")).not_to_be_checked()
         expect(page.locator("#kinds")).to_be_hidden()
@@ -337,6 +339,7 @@ def test_a_link_reproduces_a_view(opened: Opened, browser: Browser) -> None:
         page.get_by_role("checkbox", name="Solar").uncheck()
         page.get_by_role("button", name="Month", exact=True).click()
         page.get_by_role("button", name="Earlier").click()
+        expect(page.locator("#span")).not_to_be_empty()
         before = page.locator("#span").inner_text()
         link = page.url.removeprefix(sink.url)
         page.go_back()
@@ -352,6 +355,7 @@ def test_dragging_looks_closer(opened: Opened, browser: Browser) -> None:
     sink = opened(NAMES)
     deliver(sink, 1, count=361)
     with page_of(browser, sink, "/history#span=day") as page:
+        expect(page.locator("#span")).not_to_be_empty()
         day = page.locator("#span").inner_text()
         box = page.locator("#plot .u-over").bounding_box()
         assert box is not None
