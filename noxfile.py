@@ -144,7 +144,7 @@ def tests(session: nox.Session) -> None:
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
     keep_bytecode(session)
-    session.run("pytest", "--numprocesses", WORKERS, *session.posargs)
+    session.run("pytest", "--numprocesses", WORKERS, "--dist", "worksteal", *session.posargs)
 
 
 @nox.session

@@ -37,7 +37,7 @@ from servers.pvoutput import PVOutputServer
 pytestmark = pytest.mark.servers
 
 KILLS = 80
-TIMES = 2.5
+TIMES = 1.5
 """How many times as long as the first run took to deliver a run has, at most."""
 PATIENCE = 30
 """Seconds that the first run has to deliver, on any machine."""
