@@ -12,7 +12,7 @@ import pytest
 from helpers.btcore_process import BtcoreProcess
 from helpers.waiting import wait_for
 
-from btcore import Context, MeterCommand, Packet
+from btcore import Chunk, Context, MeterCommand, Packet
 from btmon_ascii.decoder import CANDIDATES, Ascii
 from btmon_http.packets import has_token, packet_of
 from btmon_http.requests import Request, RequestReader
@@ -103,7 +103,7 @@ def test_a_gem_is_set_to_a_text_format_by_a_command() -> None:
     context = Context("source.a", logging.getLogger("a"))
     simulator.open(context=context)
     context.commands.post(MeterCommand(b"^^^SYSPKT03", "01000101"))
-    sent = b"".join(chunk.data for chunk in simulator.collect(stop=stop))
+    sent = b"".join(one.data for one in simulator.collect(stop=stop) if isinstance(one, Chunk))
     assert sent.startswith(b"PKT\r\nSN=01000101&SC=")
 
 

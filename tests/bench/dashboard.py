@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from btcore import ChannelDescription, Context, Tariff
@@ -105,7 +106,9 @@ def measure(url: str) -> tuple[float, int]:
     with urllib.request.urlopen(url, timeout=600) as answer:
         found = json.load(answer)
     taken = time.process_time() - begun
-    first = next(iter(found["channels"].values()), {}) if isinstance(found.get("channels"), dict) else {}
+    first: dict[str, Any] = (
+        next(iter(found["channels"].values()), {}) if isinstance(found.get("channels"), dict) else {}
+    )
     return taken, len(found.get("times") or first.get("times") or ())
 
 

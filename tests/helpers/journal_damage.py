@@ -103,10 +103,10 @@ def middle(file: Path) -> int:
     return file.stat().st_size // PAGE // 2 * PAGE
 
 
-def overwrite_packet(file: Path) -> None:
+def overwrite_packet(file: Path, key: int = 1500) -> None:
     """Write zeros over a packet, in place: the file's structure stays whole."""
     data = file.read_bytes()
-    packet = random.Random(1500).randbytes(625)
+    packet = random.Random(key).randbytes(625)
     at = data.index(packet)
     overwrite(file, at, at + len(packet))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from helpers.journal_damage import ALL, DAMAGES, Harm, fill, made
+from helpers.journal_damage import ALL, DAMAGES, IN_FILE, Harm, fill, made, overwrite_packet
 from helpers.journal_death import open_mortal
 from helpers.journal_entries import dead_letter
 from helpers.waiting import wait_for
@@ -140,6 +140,19 @@ def test_a_journal_that_is_damaged_while_it_is_open_is_used_on(file: Path, harm:
         assert list(again.inspect()) == []
         assert are_same(entries, read_all(again))
         assert again.checkpoint(SINK) == moved
+
+
+def test_a_packet_that_is_in_memory_is_written_again(file: Path) -> None:
+    """One of the newest readings, whose packet somebody overwrites in the file, is not lost, and that is told."""
+    with closing(SqliteJournal(file)) as journal:
+        kept = fill_all(journal)
+        overwrite_packet(file, IN_FILE - 1)
+        (told,) = inspect_until(journal, bool)
+        assert told.text.endswith(": 1 reading is not as it was written, and is written again from memory")
+        assert told.lost == 0
+    with closing(SqliteJournal(file)) as again:
+        assert are_same(kept, read_all(again))
+        assert list(again.check()) == []
 
 
 def test_a_salvage_that_is_interrupted_is_done_again(

@@ -277,9 +277,9 @@ class Mender:
         self._files = OpenFiles(self._file)
 
     def _tell_damaged(self) -> None:
-        text, count = self.suspicions.mark_damaged(self._hooks.transaction)
-        if count:
-            self._notebook.tell(text, count)
+        in_memory = {one.offset: one for one in list(self._recent)}
+        for text, lost in self.suspicions.settle_damaged(self._hooks.transaction, in_memory):
+            self._notebook.tell(text, lost)
 
     def _write_note(self, *, is_open: bool) -> None:
         note = self._notebook.note

@@ -6,12 +6,13 @@ here.
 """
 
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from btcore.journal import Offset
+from btcore.journal import Entry, Offset
 from btcore.sqlite_journal.background_check import BackgroundCheck
 from btcore.sqlite_journal.files.open_files import Fault, Finding
-from btcore.sqlite_journal.tables.entries import mark_damaged
+from btcore.sqlite_journal.tables.entries import mark_damaged, write_again
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.text import either
 
@@ -20,6 +21,8 @@ CHECK_DELAY = 10.0
 
 CHECK_INTERVAL = 86_400.0
 """Seconds between two readings of the whole file in the background."""
+
+NOT_AS_WRITTEN = "reading is not as it was written, and is", "readings are not as they were written, and are"
 
 MAX_IO_ERRORS = 10
 """Failures to read the file, one after the other, after which it counts as damaged."""
@@ -72,13 +75,21 @@ class Suspicions:
         if self._check is not None:
             self._check.end()
 
-    def mark_damaged(self, transaction: Begin) -> tuple[str, int]:
-        """Mark the entries that are damaged, so that they are told once; return what to say, and how many they are."""
+    def settle_damaged(self, transaction: Begin, in_memory: Mapping[Offset, Entry]) -> Iterator[tuple[str, int]]:
+        """Write the entries that are damaged again, as they are in memory; mark the others, so that they are told once.
+
+        Yield what to say, and how many of them are lost.
+        """
         offsets, self.damaged = self.damaged, set()
         if not offsets:
-            return "", 0
+            return
+        there = sorted(offsets & in_memory.keys())
         with transaction() as connection:
-            count = mark_damaged(connection, offsets)
-        singular, several = "reading is not as it was written, and is", "readings are not as they were written, and are"
-        what = f"{either(count, singular, several)} left out (the first has offset {min(offsets)})"
-        return f"the journal {self._file} is damaged: {what}", count
+            write_again(connection, (in_memory[offset] for offset in there), int(time.time()))
+            count = mark_damaged(connection, offsets - in_memory.keys())
+        begin = f"the journal {self._file} is damaged: "
+        if there:
+            yield f"{begin}{either(len(there), *NOT_AS_WRITTEN)} written again from memory", 0
+        if count:
+            first = min(offsets - in_memory.keys())
+            yield f"{begin}{either(count, *NOT_AS_WRITTEN)} left out (the first has offset {first})", count

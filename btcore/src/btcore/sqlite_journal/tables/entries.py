@@ -41,6 +41,9 @@ KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
 
 RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ?, checksum = ? WHERE offset = ?"
 
+WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, format = ?, packetless = ?, raw = ?,
+    monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
+
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
 SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
@@ -119,6 +122,17 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object],
         elif checksum != KNOWN_DAMAGED:
             damaged.add(entry.offset)
     return found
+
+
+def write_again(connection: sqlite3.Connection, entries: Iterable[Entry], added: int) -> None:
+    """Write entries that are damaged as they were, at their offsets. Call it within a transaction.
+
+    A connection that has them undamaged in its cache writes nothing that is equal to that: so they are changed first.
+    """
+    undamaged = list(entries)
+    mark_damaged(connection, (entry.offset for entry in undamaged))
+    rows = ((*_values(None, entry, added)[1:], entry.offset) for entry in undamaged)
+    connection.executemany(WRITE_AGAIN, rows)
 
 
 def mark_damaged(connection: sqlite3.Connection, offsets: Iterable[Offset]) -> int:
