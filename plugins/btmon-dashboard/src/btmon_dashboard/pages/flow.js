@@ -47,11 +47,15 @@ export function describe([left, right]) {
   return left.length && right.length ? `Power flows from ${list(left)}; to ${list(right)}.` : "No power flows.";
 }
 
+const sizesOf = (side, scale) => side.map((one) => Math.max(one.watts * scale, 1.5));
+const roomsOf = (sizes) => sizes.map((size) => Math.max(size + GAP, ROW));
+const sum = (numbers) => numbers.reduce((one, other) => one + other, 0);
+
 // the heights of bands in pixels, and where each begins: as wide as their watts, but apart as labels need
 function stack(side, scale, height) {
-  const sizes = side.map((one) => Math.max(one.watts * scale, 1.5));
-  const rooms = sizes.map((size) => Math.max(size + GAP, ROW));
-  let y = Math.max((height - rooms.reduce((sum, one) => sum + one, 0)) / 2, 0);
+  const sizes = sizesOf(side, scale);
+  const rooms = roomsOf(sizes);
+  let y = (height - sum(rooms)) / 2;
   return sizes.map((size, at) => {
     const top = y + (rooms[at] - size) / 2;
     y += rooms[at];
@@ -68,10 +72,12 @@ export function drawFlow(target, [left, right]) {
   const width = target.clientWidth;
   const isNarrow = width < 560;
   if (!width || !left.length || !right.length) return target.replaceChildren();
-  const height = Math.max(isNarrow ? 250 : 230, ROW * Math.max(left.length, right.length) + GAP);
-  const total = Math.max(...[left, right].map((side) => side.reduce((sum, one) => sum + one.watts, 0)));
+  const usual = Math.max(isNarrow ? 250 : 230, ROW * Math.max(left.length, right.length) + GAP);
+  const total = Math.max(...[left, right].map((side) => sum(side.map((one) => one.watts))));
   const room = Math.max(left.length, right.length) * GAP;
-  const scale = Math.max(height * 0.72 - room, 60) / total;
+  const scale = Math.max(usual * 0.72 - room, 60) / total;
+  // one wide band among many narrow ones, whose labels need room, makes a side higher than usual
+  const height = Math.max(usual, ...[left, right].map((side) => sum(roomsOf(sizesOf(side, scale))) + GAP));
   const [labelLeft, labelRight] = isNarrow ? [64, 128] : [120, 230];
   const [x0, x1] = [labelLeft + NODE, width - labelRight - NODE];
   const middle = isNarrow ? (x0 + x1) / 2 : x0 + (x1 - x0) * 0.45;
