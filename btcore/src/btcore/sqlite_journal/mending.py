@@ -277,6 +277,8 @@ class Mender:
         self._files = OpenFiles(self._file)
 
     def _tell_damaged(self) -> None:
+        if not self.suspicions.damaged:  # nearly always, once a second
+            return
         in_memory = {one.offset: one for one in list(self._recent)}
         for text, lost in self.suspicions.settle_damaged(self._hooks.transaction, in_memory):
             self._notebook.tell(text, lost)

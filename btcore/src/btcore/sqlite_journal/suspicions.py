@@ -81,15 +81,12 @@ class Suspicions:
         Yield what to say, and how many of them are lost.
         """
         offsets, self.damaged = self.damaged, set()
-        if not offsets:
-            return
-        there = sorted(offsets & in_memory.keys())
+        there, gone = sorted(offsets & in_memory.keys()), offsets - in_memory.keys()
         with transaction() as connection:
             write_again(connection, (in_memory[offset] for offset in there), int(time.time()))
-            count = mark_damaged(connection, offsets - in_memory.keys())
+            count = mark_damaged(connection, gone)
         begin = f"the journal {self._file} is damaged: "
         if there:
             yield f"{begin}{either(len(there), *NOT_AS_WRITTEN)} written again from memory", 0
         if count:
-            first = min(offsets - in_memory.keys())
-            yield f"{begin}{either(count, *NOT_AS_WRITTEN)} left out (the first has offset {first})", count
+            yield f"{begin}{either(count, *NOT_AS_WRITTEN)} left out (the first has offset {min(gone)})", count
