@@ -77,12 +77,12 @@ def run_trial(options: Options, schedule: Sequence[Fault], say: Callable[[str], 
         stores = _stores(stack, folder, meters[0].serial, with_mariadb=options.with_mariadb)
         ports = [free_port(), free_port()]
         disk = stack.enter_context(small_disk(DISK) if options.with_small_disk else _any_disk(schedule))
+        stack.callback(_keep, options, folder, disk.path)  # when the program has ended
         clock = ClockFile(folder / "clock")
         clock.set(0)
         program = stack.enter_context(Program(folder, disk, clock, _site(disk.path, ports, stores), ports).running())
         # a database server ends with the thread that has started it
         pool = stack.enter_context(ThreadPoolExecutor(len(stores)))
-        stack.callback(_keep, options, folder, disk.path)
         lines = Lines(meters, [ports[bool(number)] for number in range(len(meters))], 1 / options.rate, options.step)
         with lines.sending():
             _do_all(schedule, program, lines, {store.name: store for store in stores}, pool, say)

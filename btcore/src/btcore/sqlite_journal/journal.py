@@ -212,10 +212,10 @@ class SqliteJournal(OpenJournal):
             self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
-            kept, changed = write_checkpoint(self._writer, sink, checkpoint, known)
-            record.append(encode_checkpoint(sink, kept, changed))
-        self._committed[sink] = kept
-        return kept
+            written = write_checkpoint(self._writer, sink, checkpoint, known)
+            record.append(encode_checkpoint(sink, written))
+        self._committed[sink] = written.kept
+        return written.kept
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
