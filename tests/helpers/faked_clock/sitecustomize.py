@@ -6,12 +6,13 @@ Where the faked clock is ahead, libfaketime takes the end of `time.sleep` to be 
 
 import threading
 import time
+from typing import SupportsIndex
 
 _never = threading.Event()
 
 
-def _sleep(seconds: float) -> None:
-    _never.wait(seconds)
+def _sleep(seconds: float | SupportsIndex) -> None:
+    _never.wait(float(seconds))
 
 
 time.sleep = _sleep
