@@ -53,7 +53,7 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_program_can_sleep_while_its_clock_is_ahead(clock: Path) -> None:
-    """libfaketime makes `time.sleep` fail then: a program that is tested with it must not end by that."""
+    """With libfaketime `time.sleep` fails then: a program that is tested with it must not end by that."""
     clock.write_text("+60")
     code = "import time; began = time.monotonic(); time.sleep(0.01); print(time.monotonic() - began >= 0.01)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "True\n"
