@@ -123,8 +123,7 @@ class MariaDBStore:
             yield
             self.server.process.send_signal(18)
         elif what == "cut":
-            for (number,) in self.server.sql("SELECT id FROM information_schema.processlist WHERE user = 'btcore'"):
-                self.server.sql(f"KILL {number}")
+            self.server.sql("KILL USER btcore")
             yield
         else:
             with self.server.connect() as connection, connection.cursor() as statement:
