@@ -112,8 +112,17 @@ class Packet:
     format: Format
     serial: str
     raw: bytes
-    numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False)
-    """The unpacked numbers, set by the core once it has checked them; a decoder leaves this out."""
+    _numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False, alias="numbers")
+
+    @property
+    def numbers(self) -> tuple[Number, ...] | None:
+        """The unpacked numbers, set by the core once it has checked them; a decoder leaves them out.
+
+        Those of the core's own formats need no check, and are unpacked on first use: not all packets are looked into.
+        """
+        if self._numbers is None and self.format.is_certain:
+            object.__setattr__(self, "_numbers", self.format.numbers(self.raw))
+        return self._numbers
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from datetime import datetime
 
 import attrs
 
+from btcore.decode.frames import FindPacket
 from btcore.decode.telnet import Transformer
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.text import plural
@@ -54,10 +55,10 @@ class Stream:
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, if all decoders name them:
     other bytes are skipped without asking a decoder. `candidates` are regular expressions that match where a packet may
     start, if all decoders have one: a header where none matches begins a damaged packet. `counts` may be shared by
-    several streams. `second_look` makes a `SecondLook` at junk.
+    several streams. `second_look` makes a `SecondLook` at junk. `find` is a shorter way to the packets that follow each
+    other without a byte between.
 
-    `bytes_since_packet` counts the bytes since the last packet, `undone` the packets that were found by the second
-    look. `unwanted` is the format of the last packet of a format that is not taken.
+    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a format that is not taken.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class Stream:
         counts: StreamCounts | None = None,
         candidates: tuple[bytes, ...] = (),
         second_look: "Callable[[], SecondLook] | None" = None,
+        find: FindPacket | None = None,
     ) -> None:
         """Begin with an empty buffer."""
         self.counts = counts or StreamCounts()
-        self.bytes_since_packet = 0
         self.undone = 0
         self.unwanted = ""
         self.on_piece: OnPiece | None = None
@@ -81,20 +82,28 @@ class Stream:
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
         self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
-        self._rest = b""
-        self._needed = 0  # bytes of the packet that has begun, as far as the decoder has told
-        self._end = 0  # how many bytes have come in since the stream began
+        self._find = find
+        self._rest = b""  # what was looked at, and may be the beginning of a packet
+        self._pieces: list[tuple[bytes, Time]] = []  # what came in since
+        self._asked = self._missing = 0  # bytes that had to come in then, and those of them that have not yet
+        self._end = 0  # how many bytes have been looked at since the stream began
+        self._since = 0  # and how many of them since the last packet
         self._arrivals: deque[tuple[int, Time]] = deque()
 
     @property
     def is_waiting(self) -> bool:
         """Whether the last bytes may be the beginning of a packet."""
-        return bool(self._rest) or (self._second_look is not None and self._second_look.is_waiting)
+        return bool(self.rest) or (self._second_look is not None and self._second_look.is_waiting)
 
     @property
     def rest(self) -> bytes:
         """The last bytes, which may be the beginning of a packet."""
-        return self._rest
+        return b"".join((self._rest, *(data for data, _ in self._pieces)))
+
+    @property
+    def bytes_since_packet(self) -> int:
+        """The bytes since the last packet."""
+        return self._since + self._asked - self._missing
 
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete, each with the time at which its last byte came in.
@@ -103,35 +112,45 @@ class Stream:
         """
         if not data:
             return []
-        self._end += len(data)
-        self._arrivals.append((self._end, time))
-        self.bytes_since_packet += len(data)
-        self._rest += data
-        return self._packets(self._rest, final=False) if len(self._rest) >= self._needed else []
+        # what cannot be complete yet is not even put together: 0.1 µs for a byte
+        self._pieces.append((data, time))
+        self._missing -= len(data)
+        return [] if self._missing > 0 else self._packets(final=False)
 
     def close(self) -> Found:
         """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
-        return self._packets(self._rest, final=True)
+        return self._packets(final=True)
 
-    def _packets(self, buffer: bytes, *, final: bool) -> Found:
+    def _take(self) -> bytes:
+        """Return what was left and what came in, and note when each of it came."""
+        pieces, buffer = self._pieces, self.rest
+        self._since = self.bytes_since_packet
+        self._pieces, self._asked, self._missing = [], 0, 0
+        for data, time in pieces:
+            self._end += len(data)
+            self._arrivals.append((self._end, time))
+        return buffer
+
+    def _packets(self, *, final: bool) -> Found:
         found: Found = []
+        buffer = self._take()
         view = memoryview(buffer)
         begin = self._end - len(buffer)
-        at = junk = self._needed = 0
+        at = junk = self._intact(buffer, 0, begin, found)
         while (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
             answer = self._decode(view[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
                 if at > junk or self._is_undoing:
                     found += self._junk(buffer[junk:at], begin + junk, final=True)
+                self._piece(buffer[at : at + answer.size], answer)  # as it came: `raw` may leave out a key
                 at += answer.size
-                self._piece(buffer[at - answer.size : at], answer)  # as it came: `raw` may leave out a key
                 found.append((answer, self._arrival(begin + at)))
                 self.counts.packets += 1
-                self.bytes_since_packet = len(buffer) - at
-                junk = at
+                self._since = len(buffer) - at
+                at = junk = self._intact(buffer, at, begin, found)
             elif isinstance(answer, Incomplete) and not final and left < MAX_PACKET:
-                self._needed = min(answer.size, MAX_PACKET)
+                self._asked = self._missing = max(min(answer.size, MAX_PACKET) - left, 0)
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
@@ -143,6 +162,21 @@ class Stream:
         self._rest = buffer[at:]
         self._forget(begin + at + 1)
         return found
+
+    def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> int:
+        """Add the packets that follow each other from here on, as `find` finds them; return where the last one ends."""
+        if self._find is None or self._is_undoing:
+            return at
+        find, first = self._find, len(found)
+        while (packet := find(buffer, at)) is not None:
+            if self.on_piece is not None:
+                self.on_piece(packet.raw, packet)
+            at += packet.size
+            found.append((packet, self._arrival(begin + at)))
+        if len(found) > first:
+            self.counts.packets += len(found) - first
+            self._since = len(buffer) - at
+        return at
 
     def _junk(self, junk: bytes, begin: int, *, final: bool) -> Found:
         """Return the packets that a second look finds in junk. They are its pieces; without any, the junk is one."""
@@ -162,7 +196,7 @@ class Stream:
         if self._make_second_look is None or not (junk or (final and self._is_undoing)):
             return []
         self._second_look = self._second_look or self._make_second_look()
-        found = [each for piece, time in self._pieces(junk, begin) for each in self._second_look.feed(piece, time)]
+        found = [each for piece, time in self._split(junk, begin) for each in self._second_look.feed(piece, time)]
         if final:
             found += self._second_look.close()
         self._is_undoing = not final
@@ -170,7 +204,7 @@ class Stream:
             self.undone += len(found)
             self.counts.packets += len(found)
             self.counts.junk -= sum(packet.size for packet, _ in found)
-            self.bytes_since_packet = self._second_look.bytes_since_packet + self._end - begin - len(junk)
+            self._since = self._second_look.bytes_since_packet + self._end - begin - len(junk)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
@@ -189,11 +223,12 @@ class Stream:
         return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
 
     def _arrival(self, end: int) -> datetime:
-        self._forget(end)
+        if self._arrivals[0][0] < end:
+            self._forget(end)
         time = self._arrivals[0][1]
         return time if isinstance(time, datetime) else next(time)
 
-    def _pieces(self, data: bytes, begin: int) -> Iterator[tuple[bytes, Time]]:
+    def _split(self, data: bytes, begin: int) -> Iterator[tuple[bytes, Time]]:
         """Split bytes by when they came in; `begin` bytes of the stream came before them."""
         for end, time in self._arrivals:
             if end > begin and data:

@@ -35,11 +35,16 @@ class SharedReadings:
 
     def packet_of(self, entry: Entry) -> Packet | None:
         """Return the packet whose bytes, the very same, are in an entry; None where they have to be decoded."""
-        packet = self._packets[hash(entry.raw) % SIZE]
+        packet = self._packets[_place(entry.raw)]
         is_it = packet is not None and packet.raw is entry.raw and packet.format.name == entry.format
         return packet if is_it else None
 
     def add_packet(self, packet: Packet) -> Packet:
         """Add a packet that was checked; return it."""
-        self._packets[hash(packet.raw) % SIZE] = packet
+        self._packets[_place(packet.raw)] = packet
         return packet
+
+
+def _place(raw: bytes) -> int:
+    """Return the place of the packet of these very bytes: by where they lie in memory, which takes no look at them."""
+    return (id(raw) >> 4) % SIZE
