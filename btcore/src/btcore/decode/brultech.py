@@ -338,7 +338,7 @@ class Brultech:
     def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Look for a frame of one of the formats at the start of the buffer."""
         if len(buffer) <= len(HEADER):
-            return Incomplete() if HEADER.startswith(bytes(buffer)) else None
+            return Incomplete(len(HEADER) + 1) if HEADER.startswith(bytes(buffer)) else None
         if buffer[:2] != HEADER:
             return None
         layouts = _BY_CODE.get(buffer[2], ())

@@ -5,6 +5,8 @@ Sinks that read at about the same time are given the same reading, and its packe
 is made is in `decode/decoders.py`.
 """
 
+from collections.abc import Iterable
+
 from btcore.journal import Entry
 from btcore.records import Packet, Reading
 
@@ -43,6 +45,12 @@ class SharedReadings:
         """Add a packet that was checked; return it."""
         self._packets[_place(packet.raw)] = packet
         return packet
+
+    def add_packets(self, packets: Iterable[Packet]) -> None:
+        """Add packets that were checked."""
+        kept = self._packets
+        for packet in packets:
+            kept[_place(packet.raw)] = packet
 
 
 def _place(raw: bytes) -> int:
