@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import attrs
 
+from btcore.calculated import picker
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels
 from btcore.records import Batch, Reading, Sample
@@ -161,7 +162,7 @@ class WideTable:
             return None
         order = {label: at for at, label in enumerate((*calculated, *measured))}
         indexes = [self.format.index[label] for label in measured]
-        return itemgetter(*calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
+        return picker(calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
 
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:
