@@ -318,6 +318,7 @@ class Sample:
     seconds: float | None
     reset: bool
     _calculate: Callable[[], Mapping[str, Number]] = attrs.field(repr=False, alias="calculate")
+    _found: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
     _values: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -350,15 +351,29 @@ class Sample:
         """The calculated values, by label."""
         if self._values is not None:
             return self._values
-        found = self._calculate()
-        values = found if isinstance(found, Calculated) else MappingProxyType(found)
+        found = calculated_of(self)
+        values = MappingProxyType(found.copy() if isinstance(found, Calculated) else found)
         object.__setattr__(self, "_values", values)
         return values
 
     def get(self, label: str) -> Number:
         """Return a value by label: calculated (`ch1_w`), or measured at the end of the interval (`volts`), or None."""
-        value = self.values.get(label)
-        return self.newer.get(label) if value is None and label not in self.values else value
+        found = self._found
+        if found is None:
+            found = calculated_of(self)
+        if isinstance(found, Calculated):  # 0.1 µs instead of 0.3
+            place = found.index.get(label)
+            return self.newer.get(label) if place is None else found.numbers[place]
+        return found[label] if label in found else self.newer.get(label)
+
+
+def calculated_of(sample: Sample) -> Mapping[str, Number]:
+    """Return the values of a sample for the core's own rooms: as they were calculated, not put into a dict."""
+    found = sample._found  # noqa: SLF001 - it is for no plugin
+    if found is None:
+        found = sample._calculate()  # noqa: SLF001
+        object.__setattr__(sample, "_found", found)
+    return found
 
 
 @attrs.frozen(eq=False)

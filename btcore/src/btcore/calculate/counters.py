@@ -73,6 +73,8 @@ def all_rose(earlier: Numbers, later: Numbers, max_rise: float) -> bool:
     """Whether all counters are known, and none fell or rose by more than this. Nearly always so: it must be quick."""
     if None in earlier or None in later:
         return False
+    if earlier == later:
+        return max_rise >= 0
     steps = tuple(map(sub, later, earlier))
     return min(steps, default=0) >= 0 and max(steps, default=0) <= max_rise
 
@@ -100,7 +102,8 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     earlier, later = polarized(before), polarized(after)
     try:
         steps = tuple(map(sub, absolute(after), absolute(before)))
-        one_way = () if earlier == later and None not in later else tuple(map(sub, later, earlier))
+        is_same = earlier == later and (newer.format.is_certain or None not in later)
+        one_way = () if is_same else tuple(map(sub, later, earlier))
     except TypeError:  # one of them is None
         return False
     if steps and (min(steps) < 0 or max(steps) > max_rise):

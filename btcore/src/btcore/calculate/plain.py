@@ -47,8 +47,8 @@ class Columns:
     absolute: Get
     polarized: Get
     plain: Get
+    pulses: Get
     zeros: Column
-    pulses: tuple[tuple[str, int], ...]
     places: Places
 
 
@@ -64,8 +64,8 @@ def columns_of(format: Format) -> Columns:
         _getter([index[one.absolute] for one in directional]),
         _getter([-1 if one.polarized is None else index[one.polarized] for one in directional]),
         _getter([index[one.absolute] for one in others]),
+        _getter([index[label] for label in format.pulses]),
         [0.0] * len(directional),
-        tuple((label, index[label]) for label in format.pulses),
         Places(dict(_placed(directional, others, format.pulses))),
     )
 
@@ -89,7 +89,7 @@ def _getter(indexes: Sequence[int]) -> Get:
             zeros = (0,) * len(indexes)
             return lambda _numbers: zeros
         return lambda numbers: [0 if index < 0 else numbers[index] for index in indexes]
-    if indexes == [*range(indexes[0], indexes[-1] + 1)] if indexes else True:
+    if not indexes or indexes == [*range(indexes[0], indexes[-1] + 1)]:
         return itemgetter(slice(indexes[0], indexes[-1] + 1) if indexes else slice(0))  # a tenth of the time
     return itemgetter(*indexes) if len(indexes) > 1 else lambda numbers: [numbers[index] for index in indexes]
 
@@ -129,12 +129,11 @@ def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: P
         return None
     (a, b, c), (d, e, f), (g, h, i) = watts, energies, totals
     others = _others(columns, before, after, seconds, lifetime) if columns.others else ()
-    pulses = [_total_pulses(after[at], lifetime.get(label, 0)) for label, at in columns.pulses]
+    pulses = columns.pulses(after)
+    if lifetime:
+        ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
+        pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
     return Calculated(columns.places, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
-
-
-def _total_pulses(pulses: Number, ahead: int) -> Number:
-    return None if pulses is None else pulses + ahead
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:

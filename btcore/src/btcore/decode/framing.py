@@ -57,7 +57,8 @@ class Stream:
     several streams. `second_look` makes a `SecondLook` at junk. `find` is a shorter way to the packets that follow each
     other without a byte between.
 
-    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a format that is not taken.
+    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a
+    format that is not taken.
     """
 
     def __init__(
