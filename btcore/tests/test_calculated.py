@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The calculated values of a sample: a mapping like any other, whose values may be picked by their places."""
+"""The calculated values of a sample: a mapping like any other, whose values may be picked by their indexes."""
 
+from itertools import pairwise
 from operator import itemgetter
 from types import MappingProxyType
 
 import pytest
-from helpers.counter_readings import POLARITIES, counter_starts, readings_after, usage_histories
+from helpers.counter_readings import POLARITIES, Usage, counter_starts, readings_after, usage_histories
 from helpers.property_tests import hundred_examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import Polarity, Sample
 from btcore.calculate.samples import between
-from btcore.calculated import Calculated, Places, picker
+from btcore.calculated import Calculated, Indexes, picker
 from btcore.records import calculated_of
 
 labels = st.lists(st.text("abc", min_size=1, max_size=3), min_size=2, max_size=6, unique=True)
 
 
 def calculated(names: list[str], seed: int) -> tuple[Calculated, dict[str, float | None]]:
-    """Return values whose places are in another order than their labels, and a dict of the same."""
+    """Return values whose indexes are in another order than their labels, and a dict of the same."""
     order = [(at * 7 + seed) % len(names) for at in range(len(names))] if len(names) % 7 else list(range(len(names)))
     numbers = tuple(None if at == 1 else at / 2 for at in range(len(names)))
     index = dict(zip(names, order, strict=True))
-    return Calculated(Places(index), numbers), {name: numbers[at] for name, at in index.items()}
+    return Calculated(Indexes(index), numbers), {name: numbers[at] for name, at in index.items()}
 
 
 @hundred_examples
@@ -42,7 +43,7 @@ def test_it_is_a_mapping_like_a_dict(names: list[str], seed: int) -> None:
 @hundred_examples
 @given(labels, st.integers(0, 5))
 def test_values_are_picked_from_either_kind_of_mapping(names: list[str], seed: int) -> None:
-    """The same labels give the same values, with places or without, the first time and the next ones."""
+    """The same labels give the same values, with indexes or without, the first time and the next ones."""
     found, same = calculated(names, seed)
     other, other_same = calculated(names[::-1], seed)
     pick = picker(names)
@@ -55,11 +56,11 @@ def test_values_are_picked_from_either_kind_of_mapping(names: list[str], seed: i
 @hundred_examples
 @given(counter_starts, usage_histories, st.sampled_from(POLARITIES), st.booleans())
 def test_a_sample_says_the_same_whatever_is_asked_first(
-    start: dict[str, int], history: list[tuple[int, dict[str, int]]], polarity: Polarity, is_mapping: bool
+    start: dict[str, int], history: list[Usage], polarity: Polarity, is_mapping: bool
 ) -> None:
     """`values` is a mapping that nobody can change; `get` says what it says, before and after."""
     readings = readings_after(start, history)
-    for older, newer in zip(readings, readings[1:], strict=False):
+    for older, newer in pairwise(readings):
         sample = between(older, newer, polarity)
         if not isinstance(sample, Sample):
             continue

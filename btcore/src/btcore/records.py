@@ -362,8 +362,8 @@ class Sample:
         if found is None:
             found = calculated_of(self)
         if isinstance(found, Calculated):  # 0.1 µs instead of 0.3
-            place = found.index.get(label)
-            return self.newer.get(label) if place is None else found.numbers[place]
+            index = found.index.get(label)
+            return self.newer.get(label) if index is None else found.numbers[index]
         return found[label] if label in found else self.newer.get(label)
 
 

@@ -2,6 +2,7 @@
 """The shortest way to intact packets: it finds what the decoders find, at the same time, and counts the same."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from random import Random
 
 from helpers.framed_streams import START, quick, synthetic
@@ -86,7 +87,7 @@ def test_the_short_way_finds_what_the_decoders_find(data: bytes, sizes: list[int
 
 @quick
 @given(lines)
-def test_it_finds_only_what_decode_packet_finds_at_the_same_place(data: bytes) -> None:
+def test_it_finds_only_what_decode_packet_finds_at_the_same_byte(data: bytes) -> None:
     """Each packet is the one that the decoder finds there, with the same serial number and the same numbers."""
     decode, at = Brultech().decode_packet, 0
     for packet in packet_finder(FORMATS)(data, 0):
@@ -145,7 +146,7 @@ def test_counters_are_five_bytes_low_byte_first(name: str, seed: int) -> None:
 @given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=6), min_size=1, max_size=5), st.data())
 def test_a_packet_has_the_time_of_its_last_byte(groups: list[list[int]], data: st.DataObject) -> None:
     """In whatever groups pieces are added, each byte has the time of its own piece."""
-    arrivals, times = Arrivals(), []
+    arrivals, times = Arrivals(), list[datetime]()
     for sizes in groups:
         moments = [from_microseconds(FIRST + len(times) + 1000 * at) for at, _ in enumerate(sizes)]
         arrivals.add(sizes, moments)

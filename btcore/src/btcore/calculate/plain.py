@@ -14,7 +14,7 @@ import attrs
 from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
-from btcore.calculated import Calculated, Places
+from btcore.calculated import Calculated, Indexes
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
 from btcore.settings import Polarity
@@ -38,7 +38,7 @@ Get = Callable[[Sequence[Any]], Sequence[Any]]
 class Columns:
     """What gets the counters of a format's channels from its numbers, column by column, those with a sign first.
 
-    A channel without a polarized counter has a 0 in its place. `places` are those of the values in a tuple: first the
+    A channel without a polarized counter has a 0 in its place. `indexes` are those of the values in a tuple: first the
     columns of the channels with a sign, in the order of `KINDS`, then those of the others, then pulses.
     """
 
@@ -49,7 +49,7 @@ class Columns:
     plain: Get
     pulses: Get
     zeros: Column
-    places: Places
+    indexes: Indexes
 
 
 @lru_cache(maxsize=64)
@@ -66,14 +66,14 @@ def columns_of(format: Format) -> Columns:
         _getter([index[one.absolute] for one in others]),
         _getter([index[label] for label in format.pulses]),
         [0.0] * len(directional),
-        Places(dict(_placed(directional, others, format.pulses))),
+        Indexes(dict(_indexes(directional, others, format.pulses))),
     )
 
 
-def _placed(
+def _indexes(
     directional: Sequence[Channel], others: Sequence[Channel], pulses: Sequence[str]
 ) -> Iterator[tuple[str, int]]:
-    """Yield each label and its place, channel by channel; the values stand column by column."""
+    """Yield each label and its index, channel by channel; the values stand column by column."""
     first = 0
     for channels, kinds in ((directional, KINDS[True]), (others, KINDS[False])):
         for at, one in enumerate(channels, first):
@@ -133,7 +133,7 @@ def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: P
     if lifetime:
         ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
         pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
-    return Calculated(columns.places, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
+    return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:

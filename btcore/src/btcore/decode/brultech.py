@@ -94,11 +94,11 @@ def temperature(raw: int) -> float | None:
 
 def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
     # of the volts both bytes; of each counter the low four bytes and then the high one, of the seconds two and one
-    every = struct.Struct("<3xBB" + "IB" * 4 + "6xBxHHHB")
+    fields = struct.Struct("<3xBB" + "IB" * 4 + "6xBxHHHB")
     aux = struct.Struct(f"<{layout.aux}IH" if layout.aux else "")
 
     def unpack(raw: bytes) -> Sequence[Number]:
-        (high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs) = every.unpack_from(raw)
+        (high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs) = fields.unpack_from(raw)
         counters = (a1 | h1 << 32, a2 | h2 << 32, p1 | h3 << 32, p2 | h4 << 32)
         others = aux.unpack_from(raw, 40) if aux.size else ()
         return ((high << 8 | low) / 10, secs | high_secs << 16, flag, *counters, amps1 / 100, amps2 / 100, *others)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shortest way to intact packets of Brultech's formats: they stand one behind the other, and nearly all are intact.
 
-It finds only what `decode_packet` would find at the same place. Where it finds nothing, the decoders are asked. For a
+It finds only what `decode_packet` would find at the same byte. Where it finds nothing, the decoders are asked. For a
 packet of a GEM it takes 1.6 µs, where they take 13.
 """
 
@@ -15,7 +15,7 @@ from btcore.formats import Format
 from btcore.records import Packet, found_packet
 
 FindPackets = Callable[[bytes, int], list[Packet]]
-"""Returns the packets that follow each other from a place of a buffer on; behind them the decoders have to be asked."""
+"""Returns the packets that follow each other from an index of a buffer on; then the decoders have to be asked."""
 
 Frame = tuple[int, int, Struct, int, int, Callable[[bytes], str], Format]
 """Of a layout: its size, where its footer begins, its parts for the checksum and how many, where its serial number is,
