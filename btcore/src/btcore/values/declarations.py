@@ -24,6 +24,9 @@ SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)
 """The name of a setting that has a secret."""
 
 
+PLUGIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+"""A name that can stand in a table's heading, `[sink.NAME]`, without quotes."""
+
 CoreSettings = Callable[[Kind, type], Iterable[Setting]]
 """Returns the settings that the core adds to each table of a kind: those of `config/site.py`."""
 
@@ -41,6 +44,12 @@ def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str
         if is_interrupt(error):
             raise
         yield f"its settings cannot be read: {describe_error(error)}"
+
+
+def name_faults(name: str) -> Iterator[str]:
+    """Yield what is wrong with the name of an entry point."""
+    if not PLUGIN_NAME.fullmatch(name):
+        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: use ASCII letters, digits and hyphens"
 
 
 def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:
