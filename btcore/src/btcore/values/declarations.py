@@ -4,6 +4,7 @@
 Nothing is made an instance of, or opened. What is wrong with a table of a configuration belongs to `config/tables.py`.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from btcore.values.invalid_value import ConversionContext, InvalidValue
 SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)s?$")
 """The name of a setting that has a secret."""
 
+
+RETURNING = ("open", "close", "process_batch", "decode_packet", "split")
+"""Hooks that are no generators."""
 
 PLUGIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 """A name that can stand in a table's heading, `[sink.NAME]`, without quotes."""
@@ -70,12 +74,22 @@ def _hook_faults(cls: type) -> Iterator[str]:
     for name in HOOKS:
         if name not in hooks and callable(getattr(cls, name, None)):
             yield f"the method `{name}` is not decorated with @hookimpl, so it is never called"
+        elif name in hooks:
+            yield from _called_faults(name, getattr(cls, name, None))
     if kinds_of(cls):
         return
     public = [name for name, value in vars(cls).items() if callable(value) and not name.startswith("_")]
     near = [f"`{name}` looks like `{hook}`" for name in public for hook in likely(name, KIND_HOOKS.values())]
     hint = f"; {near[0]}, misspelt" if near else ""
     yield f"the class has none of the hooks {', '.join(KIND_HOOKS.values())}, so it is of no kind{hint}"
+
+
+def _called_faults(name: str, method: Any) -> Iterator[str]:  # noqa: ANN401 - whatever stands there
+    """Yield what keeps the body of a hook from being run when it is called."""
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        yield f"the hook `{name}` is async, so its body is never run: a hook is a plain method, in a thread of its own"
+    elif inspect.isgeneratorfunction(method) and name in RETURNING:
+        yield f"the hook `{name}` has a yield in it, so its body is never run: it returns its answer"
 
 
 def _undeclared(cls: type) -> Iterator[str]:

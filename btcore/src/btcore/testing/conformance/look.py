@@ -15,11 +15,13 @@ from btcore.settings import Kind
 from btcore.testing.conformance.answers import answer_faults
 from btcore.testing.conformance.calls import Caller, Hangs
 from btcore.testing.conformance.decoders import decoder_faults
+from btcore.testing.conformance.extras import extra_faults
 from btcore.testing.conformance.faults import DoesNotConform, Fault
 from btcore.testing.conformance.lines import Output
+from btcore.testing.conformance.process_state import unchanged_process
 from btcore.testing.conformance.resources import check_faults, closing_faults, creation_faults
 from btcore.testing.conformance.sinks import Stored, full_batch, sink_faults
-from btcore.testing.conformance.sources import source_faults, use_source
+from btcore.testing.conformance.sources import polled_faults, source_faults, use_source
 from btcore.testing.conformance.subject import Subject, installed_plugin, own_settings
 from btcore.testing.kit.guard import NETWORK, watching
 from btcore.testing.kit.hosted_service import HostedService
@@ -104,15 +106,16 @@ def _declared(cls: type) -> tuple[Fault, ...]:
 
 
 def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], varies: str) -> Iterator[Fault]:
-    faults = list(creation_faults(subject))
-    if any("cannot be made" in fault.text for fault in faults):
-        yield from faults
-        return
+    faults: list[Fault] = []
     output = Output(frozenset(subject.secrets))
     caller = Caller(output)
     outside = watching(NETWORK, local_only=True, everywhere=True)
-    with outside, caller.recording(), _until_it_hangs(faults):
+    with outside, caller.recording(), unchanged_process(faults), _until_it_hangs(faults):
+        yield from (made := list(creation_faults(subject, caller)))
+        if any("cannot be made" in fault.text for fault in made):
+            return
         yield from check_faults(subject, caller)
+        yield from extra_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:
             yield from sink_faults(subject, caller, stored, varies)
@@ -120,9 +123,11 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
                 yield from answer_faults(subject, caller)
         if "source" in kinds:
             faults += source_faults(subject, caller)
+            if subject.is_hosted and not faults:
+                faults += polled_faults(subject, caller)
         if "decoder" in kinds:
             yield from decoder_faults(subject, caller, packets)
-        for kind in [] if faults else kinds:  # what was opened too early, or hangs, would be found there once more
+        for kind in [] if faults or made else kinds:  # what was opened too early, or hangs, would be found once more
             yield from closing_faults(subject, partial(_use, kind, subject, caller))
     yield from (*faults, *output.faults())
 
