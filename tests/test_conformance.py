@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.gem_texts import ascii_wh
 from packages import OFFERED, PACKAGES
 
 from btcore.testing import HostedService, MeterServer, Reply, Request, conforms, make_packet
@@ -54,6 +55,7 @@ class Need:
 
 
 NEEDS: Mapping[str, Need] = {
+    "ascii": Need(packets=(ascii_wh(), ascii_wh(serial="01000011"))),
     "bidgely": Need({"url": "URL/upload/s3cr3t-T0KEN-0123456789", "map": {CHANNEL: {"description": "mains"}}}),
     "brultech": Need(packets=(make_packet(1), make_packet(2, form="gem48ptbin"))),
     "emoncms": Need({"token": "s3cr3t-T0KEN"}, Reply(200, "ok")),

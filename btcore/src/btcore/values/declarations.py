@@ -25,6 +25,9 @@ SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)
 """The name of a setting that has a secret."""
 
 
+SETTING_NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""A name that can stand before `=` without quotes."""
+
 RETURNING = ("open", "close", "process_batch", "decode_packet", "split")
 """Hooks that are no generators."""
 
@@ -110,6 +113,8 @@ def _setting_faults(entry: Setting) -> Iterator[str]:
         yield f"{name} has a help of more than a line, or with a full stop: {entry.help!r:.80}"
     if entry.type == "text" and SECRET_NAME.search(entry.name):
         yield f"{name} is a plain text, which logs and listings show: its type should be Secret"
+    if not SETTING_NAME.fullmatch(entry.name):
+        yield f"{name} needs quotes in a site.toml: use ASCII letters, digits and _"
     if wrong := default_fault(entry):
         yield f"{name} has a default that a configuration could not have: {wrong}"
 
@@ -127,4 +132,9 @@ def default_fault(entry: Setting) -> str:
         return "; ".join(problem.message for problem in error.problems)
     except TypeError as error:
         return describe_error(error)
+    if isinstance(value, Secret | Path) and not isinstance(entry.default, Secret | Path):
+        kind = "Secret" if isinstance(value, Secret) else "Path"
+        return f"it is a {type(entry.default).__name__}, which is not converted: write default={kind}(...)"
+    if isinstance(entry.default, list | dict | set) and entry.field.default is entry.default:
+        return "all instances share it, and one may change it: use setting(factory=...)"
     return validation_problem(entry.field, entry.annotation, entry.default)

@@ -4,6 +4,7 @@
 Each is asked by what the core asks it with, so what the core would report is what is found here.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -90,6 +91,9 @@ def _discovery_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     method = getattr(subject.cls, "discover", None)
     if not callable(method):
         return
+    if not isinstance(inspect.getattr_static(subject.cls, "discover"), classmethod | staticmethod):
+        yield Fault("declaration", "`discover` is no class method, and there is no instance when it is asked")
+        return
     found, seen = list[Any](), list[str]()
 
     def work() -> None:
@@ -98,7 +102,7 @@ def _discovery_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
 
     outcome = caller.apart(work, "`discover`")
     if outcome.answer != "delivered" and not seen:
-        yield Fault("declaration", f"`discover` fails: {outcome.text}; it is a class method that takes the seconds")
+        yield Fault("declaration", f"`discover` fails: {outcome.text}; it takes the seconds that it may wait")
     for what in dict.fromkeys(seen):
         yield Fault("declaration", f"`discover` uses the network: {what}; it looks at this computer alone")
     for one in found:

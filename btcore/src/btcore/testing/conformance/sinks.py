@@ -41,7 +41,10 @@ BATCHES: Sequence[tuple[str, Callable[[], Batch]]] = (
 def sink_faults(subject: Subject, caller: Caller, stored: Stored | None, varies: str) -> Iterator[Fault]:
     """Yield what is wrong with a sink whose service works."""
     with caller.using(subject.make()) as opened:
-        if outcome := _refused(opened.open(subject.context("sink"))):
+        opening = opened.open(subject.context("sink"))
+        if opening.answer == "hang":
+            raise Hangs(f"`open`: {opening.text}; time out, and raise Retry")
+        if outcome := _refused(opening):
             yield Fault("outcome", f"`open` does not succeed where its service works: {outcome}")
             if failed := _refused(opened.close()):
                 yield Fault("close", f"`close` fails where `open` failed before: {failed}")

@@ -6,7 +6,7 @@ from threading import Event, Thread
 from typing import Any
 
 from btcore.records import Chunk, Reading, SourceCheckpoint
-from btcore.testing.conformance.calls import Caller, Opened, Outcome
+from btcore.testing.conformance.calls import Caller, Hangs, Opened, Outcome
 from btcore.testing.conformance.faults import Fault
 from btcore.testing.conformance.subject import Subject
 from btcore.testing.kit.hosted_service import Reply
@@ -67,6 +67,8 @@ def use_source(
     items = [] if items is None else items
     with caller.using(instance) as opened:
         outcome = opened.open(subject.context("source"))
+        if outcome.answer == "hang":
+            raise Hangs(f"`open`: {outcome.text}; time out, and raise Retry")
         if outcome.answer == "delivered":
             outcome = _collect_for_a_while(opened, items)
         closed = opened.close()
