@@ -11,10 +11,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
 from servers.nats_cluster import MISSING, NatsCluster
+
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

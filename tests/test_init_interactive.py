@@ -11,15 +11,15 @@ from threading import Event
 
 import pytest
 import tomli
-from helpers.btcore_process import free_port
 from helpers.needed import needs
 from helpers.terminal import Terminal
-from helpers.waiting import in_background
 from servers.mosquitto import MISSING, Mosquitto
 from servers.serial_line import Meters, Wire
 
 from btcore import pack
 from btcore.cli import INTERRUPTED, OK, UNAVAILABLE, USAGE
+from btcore.testing import free_port
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
 from helpers.clock_file import LIBRARY, ClockFile, remove_leftovers
+from helpers.database_rows import table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
 from test_tcp_end_to_end import long_lived
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

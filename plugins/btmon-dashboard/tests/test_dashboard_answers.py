@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import pytest
 from helpers.metered import batch_of, readings
 from helpers.plugin_calls import make_context
-from helpers.waiting import wait_for
 
 from btcore import ChannelDescription, Retry, Secret, Tariff
+from btcore.testing import wait_for
 from btmon_dashboard.app import MAX_STREAMS
 from btmon_dashboard.sink import Dashboard
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.needed import needs
-from helpers.waiting import wait_for
 from servers.tmux import MISSING, Tmux
+
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 

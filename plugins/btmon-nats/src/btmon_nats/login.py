@@ -25,7 +25,7 @@ class Login:
 
     stream: str = setting(default="energy", help="the stream's name", validator=check_name)
     servers: list[str] = setting(  # noqa: RUF009 - a field
-        default=["nats://localhost:4222"], help="addresses of the cluster's servers; one that answers is enough"
+        factory=lambda: ["nats://localhost:4222"], help="addresses of the cluster's servers; one that answers is enough"
     )
     user: str = setting(default="", help="the user's name")
     password: Secret = setting(default=Secret(""), help="the user's password")  # noqa: RUF009 - a field

@@ -55,6 +55,8 @@ SCENARIOS: Sequence[Scenario] = (
 def answer_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Yield what is wrong with how a sink answers for a hosted service."""
     if not _sends(subject, caller):
+        advice = "give `conforms` settings with which it does; and keep nothing in the class, which instances share"
+        yield Fault("answer", f"of the readings of two meters it sends nothing to its service: {advice}")
         return
     for scenario in SCENARIOS:
         outcome = _outcome(subject, caller, scenario.reply)
