@@ -40,6 +40,8 @@ class Columns:
 
     A channel without a polarized counter has a 0 in its place. `indexes` are those of the values in a tuple: first the
     columns of the channels with a sign, in the order of `KINDS`, then those of the others, then pulses.
+    `indexes_of_use` are those where energy is used only: the watts, Wh and Wh of the interval of all channels, a 0, and
+    pulses.
     """
 
     directional: tuple[Channel, ...]
@@ -47,9 +49,10 @@ class Columns:
     absolute: Get
     polarized: Get
     plain: Get
+    all_absolute: Get
     pulses: Get
-    zeros: Column
     indexes: Indexes
+    indexes_of_use: Indexes
 
 
 @lru_cache(maxsize=64)
@@ -64,9 +67,10 @@ def columns_of(format: Format) -> Columns:
         _getter([index[one.absolute] for one in directional]),
         _getter([-1 if one.polarized is None else index[one.polarized] for one in directional]),
         _getter([index[one.absolute] for one in others]),
+        _getter([index[one.absolute] for one in (*directional, *others)]),
         _getter([index[label] for label in format.pulses]),
-        [0.0] * len(directional),
         Indexes(dict(_indexes(directional, others, format.pulses))),
+        Indexes(dict(_indexes_of_use((*directional, *others), format.pulses))),
     )
 
 
@@ -80,6 +84,20 @@ def _indexes(
             yield from ((f"{one.name}_{kind}", at + len(channels) * column) for column, kind in enumerate(kinds))
         first += len(channels) * len(kinds)
     yield from ((f"{label}_total", first + at) for at, label in enumerate(pulses))
+
+
+COLUMN_OF_USE = {"w": 0, "pw": 0, "wh": 1, "pwh": 1, "wh_total": 1, "pwh_total": 1, "dwh": 2}
+"""Where energy is used only: in which column each kind of value is. The others are 0."""
+
+
+def _indexes_of_use(channels: Sequence[Channel], pulses: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Yield each label and its index, where energy is used only."""
+    zero = 3 * len(channels)
+    for at, one in enumerate(channels):
+        for kind in KINDS[one.directional]:
+            column = COLUMN_OF_USE.get(kind)
+            yield f"{one.name}_{kind}", zero if column is None else at + len(channels) * column
+    yield from ((f"{label}_total", zero + at) for at, label in enumerate(pulses, 1))
 
 
 def _getter(indexes: Sequence[int]) -> Get:
@@ -105,25 +123,23 @@ def plain_seconds(older: Reading, newer: Reading) -> float | None:
 def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: Polarity) -> Calculated | None:
     """Return the values where each counter is known and only rose; None where each must be examined by itself.
 
-    For the 480 values of a GEM that takes 10 µs, 20 where energy is fed in; as records of each channel it takes 199.
+    For the 480 values of a GEM that takes 8 µs, 20 where energy is fed in; as records of each channel it takes 199.
     """
     seconds = plain_seconds(older, newer)
     if seconds is None:
         return None
     columns = columns_of(newer.format)
     before, after = older.numbers, newer.numbers
-    total, one_way = columns.absolute(after), columns.polarized(after)
+    one_way = columns.polarized(after)
+    if not lifetime and polarity == "brultech" and not any(one_way):
+        return _values_of_use(columns, before, after, seconds)
+    total = columns.absolute(after)
+    if any(map(gt, one_way, total)):
+        return None
     rise = [*map(sub, total, columns.absolute(before))]
-    if any(one_way):
-        if any(map(gt, one_way, total)):
-            return None
-        rise_one_way = [*map(sub, one_way, columns.polarized(before))]
-        watts, energies = split(rise, rise_one_way, seconds, polarity), split(total, one_way, WH, polarity)
-        net = _net(rise, rise_one_way, polarity)
-    else:  # in a house without solar panels
-        one = columns.zeros
-        watts, energies = _split_zero(rise, one, seconds, polarity), _split_zero(total, one, WH, polarity)
-        net = [(0 - each) / WH for each in rise] if polarity == "btmon" else [each / WH for each in rise]
+    rise_one_way = [*map(sub, one_way, columns.polarized(before))]
+    watts, energies = split(rise, rise_one_way, seconds, polarity), split(total, one_way, WH, polarity)
+    net = _net(rise, rise_one_way, polarity)
     totals = _lifetime(columns, total, one_way, lifetime, polarity) if lifetime else energies
     if totals is None:
         return None
@@ -136,6 +152,15 @@ def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: P
     return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
 
 
+def _values_of_use(columns: Columns, before: Sequence[Number], after: Sequence[Number], seconds: float) -> Calculated:
+    """Return the values of a house without solar panels: what is positive is what is net, and nothing is negative."""
+    total = columns.all_absolute(after)
+    rise = [*map(sub, total, columns.all_absolute(before))]
+    watts = [each / seconds for each in rise]
+    energies, delta = [each / WH for each in total], [each / WH for each in rise]
+    return Calculated(columns.indexes_of_use, (*watts, *energies, *delta, 0.0, *columns.pulses(after)))
+
+
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:
     """Return net, positive and negative of what was counted in both directions and in one."""
     one = [each / unit for each in one_way]
@@ -143,12 +168,6 @@ def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tu
     if polarity == "btmon":
         return [*map(sub, one, other)], one, other
     return [*map(sub, other, one)], other, one
-
-
-def _split_zero(total: Column, zeros: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:
-    """Return the same where nothing was counted in one direction: to subtract that nothing takes as long again."""
-    other = [each / unit for each in total]
-    return ([0.0 - each for each in other], zeros, other) if polarity == "btmon" else (other, other, zeros)
 
 
 def _net(total: Column, one_way: Column, polarity: Polarity) -> Column:
