@@ -56,7 +56,8 @@ def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str
 def name_faults(name: str) -> Iterator[str]:
     """Yield what is wrong with the name of an entry point."""
     if not PLUGIN_NAME.fullmatch(name):
-        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: at most 40 ASCII letters, digits, hyphens can"
+        allowed = "at most 40 ASCII letters, digits and hyphens"
+        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: use {allowed}"
 
 
 def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:
