@@ -160,7 +160,9 @@ def find(
         raise PluginError((describe_missing or _advice)(name, among))
     if len(rivals) > 1:
         claims = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-        raise PluginError(f'the {rivals[0].kind} "{name}" is provided by {claims}; uninstall one of them with pip')
+        alone = len({rival.distribution for rival in rivals}) == 1
+        advice = "its entry points need two names" if alone else "uninstall one of them with pip"
+        raise PluginError(f'the {rivals[0].kind} "{name}" is provided by {claims}; {advice}')
     return rivals[0]
 
 

@@ -232,7 +232,7 @@ def test_check_says_what_a_plugin_does_when_it_is_imported(
         "it has not been imported within 3 s: a module declares, and the hook `open` does the work"
     ]
     assert faults["odd name"] == [
-        "its name 'odd name' cannot stand in [sink.NAME] as it is: use ASCII letters, digits and hyphens",
+        "its name 'odd name' cannot stand in [sink.NAME] as it is: use at most 40 ASCII letters, digits and hyphens",
         "it prints when it is imported (hello): use `context.log`, or print nothing",
         "it starts threads when it is imported (the postman): start them in the hook `open`",
     ]

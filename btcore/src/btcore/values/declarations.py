@@ -31,8 +31,8 @@ SETTING_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RETURNING = ("open", "close", "process_batch", "decode_packet", "split")
 """Hooks that are no generators."""
 
-PLUGIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-"""A name that can stand in a table's heading, `[sink.NAME]`, without quotes."""
+PLUGIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+"""A name that can stand in a table's heading, `[sink.NAME]`, without quotes, and in a column of a listing."""
 
 CoreSettings = Callable[[Kind, type], Iterable[Setting]]
 """Returns the settings that the core adds to each table of a kind: those of `config/site.py`."""
@@ -56,7 +56,8 @@ def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str
 def name_faults(name: str) -> Iterator[str]:
     """Yield what is wrong with the name of an entry point."""
     if not PLUGIN_NAME.fullmatch(name):
-        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: use ASCII letters, digits and hyphens"
+        allowed = "at most 40 ASCII letters, digits and hyphens"
+        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: use {allowed}"
 
 
 def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:

@@ -163,13 +163,13 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
     declared = tuple(field.metadata.get("choices", ()))
     try:
         annotation = typing.get_type_hints(cls, include_extras=True)[field.name] if written else field.type
-        shown = type_name(annotation)
+        kind = type_name(annotation)
     except (TypeError, NameError) as error:
         raise type(error)(f"the setting `{name}`: {error}") from None
     return Setting(
         name=name,
         annotation=annotation,
-        type=shown,
+        type=kind,
         help=field.metadata["help"],
         default=_default(field),
         choices=choices_of(annotation, declared),

@@ -105,14 +105,14 @@ def _answer_faults(opened: Opened, packet: bytes, answer: Packet) -> Iterator[Fa
 
 def _content_faults(opened: Opened, packet: Packet) -> Iterator[Fault]:
     """Look at what its format makes of a packet: numbers, and the meter's clock."""
-    form, raw, shown = packet.format, packet.raw, list[object]()
+    form, raw, times = packet.format, packet.raw, list[object]()
     outcome = opened.lane.run(lambda: form.numbers(raw))
     if outcome.answer != "delivered":
         yield Fault("decoder", f"the numbers of the packet {raw[:20]!r} cannot be had from its format: {outcome.text}")
     if form.clock is None:
         return
-    outcome = opened.lane.run(lambda: shown.append(form.clock and form.clock(raw)))
-    found = shown[0] if shown else None
+    outcome = opened.lane.run(lambda: times.append(form.clock and form.clock(raw)))
+    found = times[0] if times else None
     if outcome.answer != "delivered":
         yield Fault("decoder", f"the `clock` of format {form.name} fails: {outcome.text}; None where it is not set")
     elif not (found is None or (isinstance(found, datetime) and found.tzinfo is None)):

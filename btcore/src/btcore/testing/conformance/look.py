@@ -121,9 +121,12 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
         yield from extra_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:
-            yield from sink_faults(subject, caller, stored, varies)
+            failed = False
+            for fault in sink_faults(subject, caller, stored, varies):
+                failed = True
+                yield fault
             if subject.is_hosted:
-                yield from answer_faults(subject, caller)
+                yield from answer_faults(subject, caller, must_send=not failed)
         if "source" in kinds:
             faults += source_faults(subject, caller)
             if subject.is_hosted and not faults:

@@ -44,11 +44,17 @@ def _restore(state: Mapping[str, object], changed: str) -> None:
             logging.getLogger().handlers[:] = handlers
         case "the search path of modules", tuple() as paths:
             sys.path[:] = paths
+        case "the locale", str() as name:
+            locale.setlocale(locale.LC_ALL, name)
+        case "the hook for errors in threads", hook if callable(hook):
+            threading.excepthook = hook
+        case "standard output", (out, err):
+            sys.stdout, sys.stderr = out, err
 
 
 @contextmanager
 def unchanged_process(faults: list[Fault]) -> Iterator[None]:
-    """Compare before and after the block; add a fault for all that was changed, and change it back where that helps."""
+    """Compare before and after the block; add a fault for all that was changed, and change it back."""
     before = _state()
     try:
         yield

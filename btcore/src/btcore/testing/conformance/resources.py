@@ -36,10 +36,10 @@ def creation_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
 
 def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Call `check`, `claims` and `notes`, as for a configuration; yield what is wrong."""
-    instance, shown = subject.make(), list[str]()
-    outcome = caller.apart(lambda: shown.extend((repr(instance), str(instance))), "its repr")
-    caller.output.add("its repr", *shown)
-    if not shown:
+    instance, texts = subject.make(), list[str]()
+    outcome = caller.apart(lambda: texts.extend((repr(instance), str(instance))), "its repr")
+    caller.output.add("its repr", *texts)
+    if not texts:
         yield Fault("init", f"its repr fails: {outcome.text}")
     known = {"state": subject.folder, "delivery": getattr(subject.cls, "delivery", Delivery())}
     for name, kind in (("check", Problem), ("claims", (Claim, str)), ("notes", str)):
