@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks a site that was made, as `btcore check` does, and switches off the tables in which there is a mistake."""
 
-import sys
 import tempfile
+from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,11 +17,12 @@ SWITCHED_OFF = "Switched off, as btcore check finds a mistake in it: correct it,
 def check_site(site: Site, load: LoadConfiguration, doubts: Doubts) -> None:
     """Have a site pass `btcore check`. A mistake becomes a doubt, and its table comments; a missing plugin is named."""
     there = {entry.name for entry in entry_points(group="btcore.plugins")}
-    missing = sorted({distribution(name) for name in site.plugins() if name not in there})
-    if missing:
-        sys.stderr.write(f"btcore migrate: first, pip install {' '.join(missing)}; then btcore check\n")
-        return
-    while any([_switch_off(site, problem, doubts) for problem in _problems(site, load)]):  # noqa: C419 - all of them
+    absent = {name for name in site.plugins() if name not in there}
+    if absent:
+        names = " ".join(sorted({distribution(name) for name in absent}))
+        doubts.add("", f"first, pip install {names}; then btcore check")
+    unknown = {table.header for table in site.tables if table.plugin in absent}
+    while any([_switch_off(site, one, doubts) for one in _problems(site, load, unknown)]):  # noqa: C419 - all of them
         site.complete(doubts)
 
 
@@ -30,14 +31,15 @@ def distribution(plugin: str) -> str:
     return DISTRIBUTIONS.get(plugin, "btmon-services")
 
 
-def _problems(site: Site, load: LoadConfiguration) -> tuple[Problem, ...]:
+def _problems(site: Site, load: LoadConfiguration, unknown: Collection[str]) -> tuple[Problem, ...]:
+    """Return the mistakes of a site, but for tables whose plugin is missing."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "site.toml"
         file.write_text(site.text(), encoding="utf-8")
         try:
             load(file)
         except ConfigurationError as error:
-            return error.problems
+            return tuple(problem for problem in error.problems if problem.table not in unknown)
     return ()
 
 
@@ -47,6 +49,5 @@ def _switch_off(site: Site, problem: Problem, doubts: Doubts) -> bool:
     doubts.add("", f"{where}: {problem.message}")
     wrong = [table for table in site.tables if table.is_active and table.header and table.header == problem.table]
     for table in wrong:
-        table.is_active = False
-        table.about.append(SWITCHED_OFF)
+        table.switch_off(SWITCHED_OFF)
     return bool(wrong)
