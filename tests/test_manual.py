@@ -77,6 +77,20 @@ def test_links_lead_to_the_same_file_from_anywhere(tmp_path: Path) -> None:
     assert with_links("[t](../tests/x.py)", "docs/using.md", "using.md", root) == "[t](../tests/x.py)"
 
 
+def test_a_list_stands_apart_from_its_paragraph(tmp_path: Path) -> None:
+    """A list right behind a paragraph is a list in the manual, too; a list and its further lines stay together."""
+    lists = "  * `one`\n    and more\n  * two\n\n- `three` at once\n- four\n\n```\na\n- b\n```"
+    root = tree(tmp_path, plugins__x__README=f"# x\n\nThese:\n{lists}")
+    assert text_of("plugins/x.md", root) == f"# x\n\nThese:\n\n{lists}"
+
+
+def test_a_link_that_shows_a_path_shows_the_title(tmp_path: Path) -> None:
+    """A reader of the manual sees the name of the page, not that of a file of the repository."""
+    link = "[docs/numbers.md](../../docs/numbers.md)"
+    root = tree(tmp_path, docs__numbers="# What the numbers mean", plugins__x__README=link)
+    assert text_of("plugins/x.md", root) == "[What the numbers mean](../numbers.md)"
+
+
 def test_the_decisions_are_listed(tmp_path: Path) -> None:
     """The page before the decisions has a link to each, by its title, in their order."""
     root = tree(

@@ -33,7 +33,8 @@ AS_HOME = ("README.md", "btcore/README.md")
 
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
-_FILE_NAME = re.compile(r"[\w.-]+\.md")
+_FILE_NAME = re.compile(r"[\w./-]+\.md")
+_ITEM = re.compile(r" *[*-] ")
 
 
 def pages(root: Path = ROOT) -> dict[str, str]:
@@ -50,9 +51,26 @@ def from_elsewhere(root: Path = ROOT) -> dict[str, str]:
 
 
 def text_of(page: str, root: Path = ROOT) -> str:
-    """Return the text of a page, its links those of the manual."""
+    """Return the text of a page, its links those of the manual, each list apart from the paragraph before it."""
     file = pages(root)[page]
-    return with_links((root / file).read_text("utf-8"), file, page, root)
+    return apart(with_links((root / file).read_text("utf-8"), file, page, root))
+
+
+def apart(text: str) -> str:
+    """Return a text with a blank line between a paragraph and the list that begins right behind it.
+
+    A forge shows such a list; mkdocs takes it for a part of the paragraph.
+    """
+    lines: list[str] = []
+    is_list = is_code = False
+    for line in text.split("\n"):
+        is_code ^= line.startswith("```")
+        is_item = not is_code and _ITEM.match(line) is not None
+        if is_item and not is_list and lines and lines[-1]:
+            lines.append("")
+        is_list = is_item or (is_list and line.startswith(" "))
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
