@@ -8,7 +8,7 @@ where they are, and their links are written anew.
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +31,10 @@ ELSEWHERE: Mapping[str, str] = {
 
 AS_HOME = ("README.md", "btcore/README.md")
 
-_FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
+_CODE = r"^```.*?^```[^\n]*$|`[^`\n]+`"
+_LINK = r"\[(?P<shown>(?:`[^`\n]+`|[^\]\[`])*)\]\((?P<link>[^)\s#]+)(?P<anchor>(?:#[^)\s]*)?)\)"
+_LINK_OR_CODE = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
+"""Whichever begins first: a link may show code, and code may have what looks like a link."""
 _FILE_NAME = re.compile(r"[\w./-]+\.md")
 _ITEM = re.compile(r" *[*-] ")
 
@@ -81,7 +83,9 @@ def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
     places = {other: place for place, other in pages(root).items()} | dict.fromkeys(AS_HOME, HOME)
 
     def replaced(found: re.Match[str]) -> str:
-        shown, link, anchor = found.groups()
+        if found["link"] is None:
+            return found[0]
+        shown, link, anchor = found["shown"], found["link"], found["anchor"]
         target = _target(link, file)
         place = places.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else "")
         if not place or "://" in link:
@@ -90,12 +94,7 @@ def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
             shown = _title((root / target).read_text("utf-8"))
         return f"[{shown}]({_relative(place, page)}{anchor})"
 
-    return outside_code(text, lambda part: _LINK.sub(replaced, part))
-
-
-def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Return a text with all of it changed that is not code: neither in a fence nor in a sentence."""
-    return "".join(part if at % 2 else change(part) for at, part in enumerate(_FENCE.split(text)))
+    return _LINK_OR_CODE.sub(replaced, text)
 
 
 def title_of(page: str, root: Path = ROOT) -> str:
