@@ -179,6 +179,21 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, capsys: pytest.Ca
     assert [file.name for file in tmp_path.iterdir()] == ["secrets"]
 
 
+def test_a_second_site_gets_a_state_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who tried the simulated house first has a site already; what is migrated passes check all the same."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "usual"))
+    first, output = tmp_path / "first.toml", tmp_path / "site.toml"
+    first.write_text("[source.simulator]\npackets = 1\npace = 'fast'\n[sink.sqlite]\nfile = 'energy.db'\n")
+    run = [sys.executable, "-m", "btcore"]
+    assert subprocess.run([*run, "run", "--once", str(first)], check=False).returncode == 0
+    assert main(["migrate", str(CONFIGURATIONS[2]), "-o", str(output)]) == 0
+    assert tomli.loads(output.read_text())["state"] == "state"
+    assert capsys.readouterr().err == ""
+    assert main(["check", str(output)]) == 0
+
+
 def test_a_missing_plugin_is_a_doubt(migrate: Migrate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a plugin has to be installed a person has to look, and a mistake elsewhere is found all the same."""
     others = [entry for entry in entry_points(group="btcore.plugins") if entry.name != "rrd"]
