@@ -210,6 +210,18 @@ def test_ctrl_c_leaves_nothing(owner: Owner, last: str) -> None:
     assert list(owner.folder.iterdir()) == []
 
 
+def test_answers_are_taken_by_name_and_the_end_has_a_line_of_its_own(owner: Owner) -> None:
+    """A list is answered by a name that stands in it, too; Ctrl-D ends it with a line that begins at the left."""
+    with owner.init() as terminal:
+        terminal.answer("Listen for .*: ", "n")
+        terminal.answer(r"Number \[1\]: ", "nothing")
+        terminal.answer(r"number from 1 to .* Number \[1\]: ", "simulator")
+        terminal.read_until("another meter.*: ")
+        terminal.close_input()
+        assert terminal.finish() == UNAVAILABLE
+        assert "\nbtcore: the answers end" in terminal.text.replace("\r", "")
+
+
 def test_an_existing_file_stays(owner: Owner) -> None:
     """Before any question, a file that is there is named with the option that would overwrite it."""
     (owner.folder / "site.toml").write_text("mine")

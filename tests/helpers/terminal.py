@@ -72,6 +72,10 @@ class Terminal:
         """Type a reply, and press Enter."""
         os.write(self._ours, f"{reply}\n".encode())
 
+    def close_input(self) -> None:
+        """Press Ctrl-D."""
+        os.write(self._ours, b"\x04")
+
     def interrupt(self) -> None:
         """Press Ctrl-C, and again where nothing follows: `input` misses a signal that comes as it begins."""
         echo = len(self.text) + len(ECHO)

@@ -59,6 +59,9 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
 DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}
 """The distribution to install for each of the project's own plugins."""
 
+COMMANDS: Mapping[str, str] = {"graph": "btmon-rrd", "nats": "btmon-nats", "watch": "btmon-watch"}
+"""The distribution to install for each command that does not come with btcore."""
+
 DECODERS = ("brultech", "ascii")
 """Those of the project's own plugins that are decoders, in the order in which they are asked."""
 

@@ -68,6 +68,19 @@ def test_a_healthy_site_is_told_while_it_runs_and_at_rest(tmp_path: Path) -> Non
     assert text.startswith(f"btcore does not run with {tmp_path / 'site.toml'}\n")
 
 
+def test_it_asks_a_program_that_has_keys_which_the_shell_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks from a second terminal needs no key that was set in the first one, or by systemd."""
+    monkeypatch.setenv("EMONCMS_KEY", "a" * 32)
+    key = '[sink.roof]\nuse = "emoncms"\nurl = "http://localhost:1/"\ntoken = { env = "EMONCMS_KEY" }\n'
+    with BtcoreProcess(tmp_path, SITE.format(more=key)):
+        monkeypatch.delenv("EMONCMS_KEY")
+        wait_for(lambda: "sink.roof (emoncms)" in status(tmp_path)[1], "an answer")
+    assert main(["status", str(tmp_path / "site.toml")]) == CONFIGURATION
+    assert "EMONCMS_KEY is not set" in capsys.readouterr().err
+
+
 def test_a_failing_sink_is_exit_code_1(tmp_path: Path) -> None:
     """A monitoring system sees it, a person reads why."""
     with BtcoreProcess(tmp_path, SITE.format(more=WRONG)):

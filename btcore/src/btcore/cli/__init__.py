@@ -159,7 +159,7 @@ class Parser(argparse.ArgumentParser):
         sys.exit(status)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> Parser:
     parser = Parser(prog="btcore", description="Reads Brultech energy monitors and delivers to databases and services.")
     parser.add_argument("--version", action="version", version=f"btcore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -170,14 +170,16 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
     if not words or words[0] not in COMMANDS:
-        _add_extensions(commands, words)
+        _add_extensions(parser, commands, words)
     return parser
 
 
-def _add_extensions(commands: "argparse._SubParsersAction[Parser]", words: Sequence[str]) -> None:
+def _add_extensions(parser: Parser, commands: "argparse._SubParsersAction[Parser]", words: Sequence[str]) -> None:
     """Add the commands of other distributions; only the one that is asked for is imported, or all for the list."""
     extensions = importlib.import_module("btcore.cli.extensions")
     found = {name: one for name, one in extensions.extensions().items() if name not in COMMANDS}
+    if words and not words[0].startswith("-") and words[0] not in found:
+        parser.error(extensions.describe_unknown(words[0], {*COMMANDS, *found}))
     for name, extension in found.items():
         asked = name in words[:1]
         command = commands.add_parser(name, help=None if asked or words[:1] == ["--version"] else extension.help)

@@ -5,7 +5,7 @@ A command is imported when it is asked for, or when all are listed. What a comma
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from btcore.commands import Command, Configuration, Table
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import ask_once
-from btcore.discovery import Installed, PluginError, installed
+from btcore.discovery import COMMANDS, Installed, PluginError, installed
 from btcore.errors import is_interrupt
 from btcore.runtime import state_directory
-from btcore.text import describe_error
+from btcore.text import describe_error, nearest
 from btcore.version import API
 
 GROUP = "btcore.commands"
@@ -68,6 +68,13 @@ class Extension:
 def extensions() -> dict[str, Extension]:
     """Return the commands of other distributions, by name. Imports nothing of them."""
     return {name: Extension(name, rivals) for name, rivals in installed(GROUP).items()}
+
+
+def describe_unknown(word: str, known: Collection[str]) -> str:
+    """Say what to do where there is no such command: what to install, or which one is meant."""
+    if distribution := COMMANDS.get(word):
+        return f"the command {word} comes with {distribution}; install it with: pip install {distribution}"
+    return f'there is no command "{word}"{nearest(word, known) or "; btcore --help lists them"}'
 
 
 def add_extension(extension: Extension, parser: argparse.ArgumentParser) -> None:
