@@ -151,6 +151,7 @@ class Dashboard:
         stack.callback(server.close, live.wake)
         roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery}, context.describe_channel)
         members = Members(store, roles)
+        store.mains = members.mains
         ledger = Ledger(store, members.house, context.tariff)
         may_retry = self.host in LOCAL or bool(self.password)
         overview = Overview(live, store, members, ledger)

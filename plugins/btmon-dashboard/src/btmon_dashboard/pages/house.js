@@ -5,12 +5,13 @@ const sum = (channels, key) => channels.reduce((total, one) => total + (one[key]
 
 // Watts and Wh of today of each part. The sun is a gift, whichever way its sensor is clipped on. A channel that is in
 // another one ("part") is not counted again.
-export function balance(channels) {
+// `today` is what came from the grid and went to it: of several mains, what their sum did.
+export function balance(channels, today) {
   const of = (role) => channels.filter((one) => one.role === role);
   const [grid, solar, battery, loads] = [of("grid"), of("solar"), of("battery"), of("")];
   const sun = { watts: Math.abs(sum(solar, "watts")), today: Math.abs(sum(solar, "wh_today")) };
   const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today"), taken: sum(battery, "import_today"), given: sum(battery, "export_today") };
-  const supply = { watts: sum(grid, "watts"), taken: sum(grid, "import_today"), given: sum(grid, "export_today") };
+  const supply = { watts: sum(grid, "watts"), taken: today?.import_today ?? 0, given: today?.export_today ?? 0 };
   const measured = grid.length
     ? [supply.watts + sun.watts - store.watts, supply.taken - supply.given + sun.today - store.today]
     : [sum(loads, "watts"), sum(loads, "wh_today")];

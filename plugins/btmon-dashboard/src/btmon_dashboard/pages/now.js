@@ -32,8 +32,8 @@ function node(role, title, watts, today, way) {
   return made;
 }
 
-function showHouse(channels, bill) {
-  const parts = balance(channels);
+function showHouse(channels, { bill, grid }) {
+  const parts = balance(channels, grid);
   $("house").hidden = !parts.isKnown;
   if (!parts.isKnown) return;
   if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
@@ -172,7 +172,7 @@ function showNotices() {
 function show(news) {
   last = news;
   $("empty").hidden = news.meters.length > 0;
-  showHouse(news.meters.flatMap((meter) => meter.channels), news.bill);
+  showHouse(news.meters.flatMap((meter) => meter.channels), news);
   showCircuits(news.meters);
   showTiles(news.meters);
   showNotices();
