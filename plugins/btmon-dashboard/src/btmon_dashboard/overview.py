@@ -106,6 +106,11 @@ class Overview:
         ends = {"ends": [self.ledger.cycle(at)[1] // SECOND for at, _ in found]} if step == CYCLE else {}
         return {"currency": self.currency, **bill(found, self.members.house().names, channels), **ends}
 
+    def cycles(self) -> dict[str, list[int]]:
+        """Return when the billing cycles begin and end. Nothing is counted for it."""
+        found = self.ledger.cycles()
+        return {"times": [start // SECOND for start, _ in found], "ends": [end // SECOND for _, end in found]}
+
     def history(
         self, names: Sequence[tuple[str, str]], span: tuple[float, float], step: Step
     ) -> dict[str, dict[str, Any]]:

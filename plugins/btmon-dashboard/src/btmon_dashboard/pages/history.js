@@ -201,7 +201,7 @@ async function begin() {
 }
 
 async function readCycles() {
-  const answer = await fetch(`/api/bill?${new URLSearchParams({ from: 0, to: Math.ceil(Date.now() / 1000), step: "cycle" })}`);
+  const answer = await fetch("/api/cycles");
   const { times, ends } = await answer.json();
   if (times) setCycles(times.map((start, at) => [start, ends[at]]));
 }
