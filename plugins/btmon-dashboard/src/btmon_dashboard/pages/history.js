@@ -6,7 +6,7 @@ import { csv, png, save } from "./export.js";
 import { costFigures, energyFigures, sensorFigures, showTable } from "./figures.js";
 import { draw } from "./plot.js";
 import { KINDS, scaleOf } from "./scales.js";
-import { askBefore, askSeries } from "./series.js";
+import { askBefore, askCosts, askSeries } from "./series.js";
 import { element, kilowattHours, money, setText } from "./text.js";
 import { kindOf, readView, writeView } from "./view.js";
 
@@ -20,6 +20,7 @@ let view = readView(location.hash);
 let forget = () => {};
 let latest = 0;
 let visible = [];
+let costs = new Map(); // of bars of energy, for what is said of each
 
 function go(change) {
   view = { ...view, ...change };
@@ -51,7 +52,7 @@ function kindNow() {
 
 function stepNow(kind) {
   const named = view.isFree ? barStep(view.range) : SPANS[view.span].bars;
-  if (kind === "power" || kind === "mean") return lineStep(view.range);
+  if (kind === "power" || kind === "mean") return lineStep(view.range, kind === "mean");
   return kind === "cost" && named === "minute" ? "hour" : named;
 }
 
@@ -68,10 +69,24 @@ async function show() {
     visible = channels.map((one, at) => ({ ...one, ...found[at], before: before[at] }));
     showPicture(visible, asked);
     showFigures(visible, asked);
+    await showCosts(channels, asked, request);
     notice(channels.length ? "" : "What the sun or a battery gives costs nothing: choose the grid or circuits.");
   } catch (error) {
     if (request === latest) notice(`The history could not be read: ${error.message}`);
   }
+}
+
+// the bars are there before it is known what they cost
+async function showCosts(channels, asked, request) {
+  costs = new Map();
+  if (asked.kind !== "energy" || !currency || asked.step === "minute") return;
+  const found = await askCosts(channels.filter(hasCost), asked);
+  if (request === latest) costs = found;
+}
+
+function noteOf(id, time) {
+  const cost = costs.get(id)?.get(time);
+  return cost === undefined ? "" : ` (${money(cost, currency)})`;
 }
 
 function showPicture(series, { kind, step }) {
@@ -82,7 +97,7 @@ function showPicture(series, { kind, step }) {
     const hue = style.getPropertyValue(hueName(one.id)).trim();
     const values = (of) => ({ times: of.times, values: scale.values(of) });
     const before = one.before ? [{ name: `${one.name} before`, hue: `${hue}70`, isBefore: true, ...values(one.before) }] : [];
-    return [...before, { name: one.isHouse ? "House" : one.name, hue, ...values(one) }];
+    return [...before, { name: one.isHouse ? "House" : one.name, hue, note: (time) => noteOf(one.id, time), ...values(one) }];
   });
   const hint = view.isCompared ? `${HINT} Paler is what was before.` : HINT;
   const onZoom = (range) => go({ range, isFree: true });
@@ -183,11 +198,11 @@ function sensorsOf(meter, isAlone) {
 }
 
 async function begin() {
-  const answer = await fetch("/api/now");
+  const [answer, cycles] = await Promise.all([fetch("/api/now"), fetch("/api/cycles")]);
   if (!answer.ok) return notice("The dashboard does not answer. Load the page again.");
   const { meters, bill } = await answer.json();
   currency = bill?.currency ?? null;
-  if (currency) await readCycles();
+  if (currency && cycles.ok) readCycles(await cycles.json());
   const all = meters.flatMap((meter) => meter.channels.map((one) => ({ ...one, id: `${meter.serial}_${one.channel}`, unit: "W" })));
   const circuits = all.filter((one) => one.named || Math.abs(one.wh_today) >= 1 || view.channels.includes(one.id));
   known = [...(circuits.length ? circuits : all), ...meters.flatMap((meter) => sensorsOf(meter, meters.length === 1))];
@@ -200,11 +215,7 @@ async function begin() {
   if (all.length) await show();
 }
 
-async function readCycles() {
-  const answer = await fetch("/api/cycles");
-  const { times, ends } = await answer.json();
-  if (times) setCycles(times.map((start, at) => [start, ends[at]]));
-}
+const readCycles = ({ times, ends }) => setCycles(times.map((start, at) => [start, ends[at]]));
 
 addEventListener("popstate", () => {
   const channels = view.channels;

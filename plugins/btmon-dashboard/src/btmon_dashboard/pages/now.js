@@ -8,6 +8,7 @@ import { ago, element, kilowattHours, money, scaled, setText, withUnit } from ".
 
 const $ = (id) => document.getElementById(id);
 const MIN_WATTS = 0.5; // below this a circuit that has used nothing today is idle
+const MIN_SCALE = 20; // watts of the height of a small picture, at least
 const rows = new Map();
 const tiles = new Map();
 let recent = { times: [], watts: {} };
@@ -86,16 +87,18 @@ function showRow(id, one, most) {
   const hasCost = last.bill && one.cost_today !== null;
   setText(made.cost, hasCost ? money(one.cost_today, last.bill.currency) : "");
   made.fill.style.width = `${(100 * Math.abs(one.watts ?? 0)) / most}%`;
-  made.path.setAttribute("d", sparkline(recent.watts[id] ?? []));
+  made.path.setAttribute("d", sparkline(recent.watts[id] ?? [], isGift));
   return made.item;
 }
 
 // one line from the lowest to the highest of the last hour; a minute without samples is a gap
-function sparkline(values) {
+function sparkline(found, isGift) {
+  const isTurned = isGift && found.reduce((sum, value) => sum + (value ?? 0), 0) < 0;
+  const values = isTurned ? found.map((value) => (value === null ? null : -value)) : found;
   const known = values.filter((value) => value !== null);
   if (known.length < 2) return "";
   const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
-  const scale = high - low || 1;
+  const scale = Math.max(high - low, MIN_SCALE); // of a few watts, a line at the bottom
   let isOpen = false;
   return values
     .map((value, at) => {
