@@ -34,6 +34,7 @@ from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.describe import settings_of
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
+from btcore.values.tariffs import doubts
 from btcore.values.virtual_channels import read_virtual_channels
 
 
@@ -107,6 +108,8 @@ class _Loader:
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
         tariff = self.reader.nested("tariff", Tariff, self.data)
+        for key, doubt in doubts(tariff) if tariff else ():
+            self.findings.warn(("tariff", key), doubt)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)

@@ -95,7 +95,7 @@ def histories(
         raise QueryError(f"step: expected one with at most {MAX_POINTS} points between `from` and `to`")
     found = {name: _column(store, *name) for name in names}
     level = _level(step, (end - start) // SECOND)
-    made = {}
+    made: dict[tuple[str, str], dict[str, Any]] = {}
     for serial in dict.fromkeys(serial for serial, _ in names):
         columns = [(name, *found[name]) for name in found if name[0] == serial]
         table = table_of(_steps(store, serial, level, (start, end), step), [at for _, at, _ in columns])
@@ -154,16 +154,16 @@ class Table:
 
 def table_of(steps: Steps, columns: Sequence[int]) -> Table:
     """Return the sums of steps. It is done for all days of ten years at once."""
-    places = [at for column in columns for at in (2 * column, 2 * column + 1)]
-    end = max(places) + 1
+    numbers = [at for column in columns for at in (2 * column, 2 * column + 1)]
+    end = max(numbers) + 1
     sums: dict[int, list[int]] = {}
     for start, row in steps:
         ws = row.ws if len(row.ws) >= end else row.ws + [0] * (end - len(row.ws))
-        more = [row.length, *(ws[at] for at in places)]
+        more = [row.length, *(ws[at] for at in numbers)]
         known = sums.get(start)
         sums[start] = more if known is None else list(map(add, known, more))
     starts = sorted(sums)
-    lists = list(zip(*(sums[start] for start in starts), strict=True)) or [()] * (1 + len(places))
+    lists = list(zip(*(sums[start] for start in starts), strict=True)) or [()] * (1 + len(numbers))
     return Table(starts, lists[0], lists[1:])
 
 
