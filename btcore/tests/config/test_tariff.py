@@ -13,7 +13,7 @@ from btcore import Tariff
 from btcore.config.load import load_site
 from btcore.config.site import Sink, Site, context_of
 from btcore.errors import ConfigurationError
-from btcore.values.tariffs import describe_tariff, tariff_record
+from btcore.tariff_text import describe_tariff, tariff_record
 
 SITE = """
 [source.simulator]

@@ -23,9 +23,9 @@ from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import check_site_journal
 from btcore.settings import Delivery
+from btcore.tariff_text import describe_tariff, tariff_record
 from btcore.text import describe_error
 from btcore.values.describe import Setting, setting_values, settings_of, toml_text
-from btcore.values.tariffs import describe_tariff, tariff_record
 from btcore.virtual.counting import VirtualChannel
 
 Record = dict[str, object]

@@ -29,12 +29,12 @@ from btcore.journal.opening import secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
 from btcore.tariff import Tariff
+from btcore.tariff_text import doubts
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.describe import settings_of
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
-from btcore.values.tariffs import doubts
 from btcore.values.virtual_channels import read_virtual_channels
 
 
