@@ -2,6 +2,7 @@
 """What is answered at each address: the contract that other tools rely on, and who may ask."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +20,7 @@ from helpers.plugin_calls import make_context
 from helpers.waiting import wait_for
 
 from btcore import ChannelDescription, Retry, Secret, Tariff
-from btmon_dashboard.app import MAX_STREAMS
+from btmon_dashboard.app import FILES, MAX_STREAMS
 from btmon_dashboard.sink import Dashboard
 
 Opened = Callable[..., Dashboard]
@@ -406,3 +407,27 @@ def test_a_dry_run_serves_nothing(tmp_path: Path) -> None:
     ]
     sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def modules(name: str) -> set[str]:
+    """Return the modules that a module imports, and those that they import."""
+    own = set(re.findall(r'from "\./([\w./]+)"', (FILES / name).read_text()))
+    return own.union(*(modules(one) for one in own if not one.startswith("vendor/")))
+
+
+@pytest.mark.parametrize("name", ["now", "history", "insight", "health"])
+def test_a_page_asks_for_all_its_modules_at_once(name: str) -> None:
+    """Not one after the other, as each is found in the one before: from a slow computer that is a second."""
+    preloaded = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)">', (FILES / f"{name}.html").read_text())
+    assert preloaded == sorted(modules(f"{name}.js"))
+
+
+def test_billing_cycles_are_told_without_their_costs(opened: Opened) -> None:
+    """Each follows the one before, and the last one has today; without a meter there is none."""
+    sink = opened(tariff=Tariff(currency="EUR", price=0.4))
+    assert ask(sink, "/api/cycles") == {"times": [], "ends": []}
+    deliver(sink, age=70 * 86_400, count=5)
+    found = ask(sink, "/api/cycles")
+    assert found["times"][1:] == found["ends"][:-1]
+    assert found["times"][0] <= time.time() - 69 * 86_400 < found["ends"][0]
+    assert found["times"][-1] <= time.time() < found["ends"][-1]
