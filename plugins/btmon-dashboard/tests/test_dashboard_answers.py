@@ -3,6 +3,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -385,9 +387,25 @@ def test_a_port_that_is_taken_is_waited_for(opened: Opened, tmp_path: Path) -> N
     """The sink tries again, and leaves no file locked behind."""
     port = int(opened().url.rpartition(":")[2])
     second = Dashboard(file=tmp_path / "second.db", port=port)
-    with pytest.raises(Retry, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"):
+    expected = f"cannot listen on 127.0.0.1, port {port}: Address already in use, by a program: end that, or set"
+    with pytest.raises(Retry, match=expected):
         second.open(make_context())
     second.close()
+
+
+def test_who_has_the_port_is_named(tmp_path: Path) -> None:
+    """Such as a second demonstration: the program, its process, and what to do."""
+    listens = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", listens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        with pytest.raises(Retry, match=rf"in use, by .* \(process {other.pid}\): end that, or set another `port`"):
+            Dashboard(file=tmp_path / "dashboard.db", port=port).open(make_context())
+        other.kill()
 
 
 def test_pages_for_everybody_are_warned_of(tmp_path: Path) -> None:
