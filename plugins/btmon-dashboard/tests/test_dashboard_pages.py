@@ -291,6 +291,19 @@ def test_bars_of_energy_say_what_they_cost(opened: Opened, browser: Browser) -> 
         assert "€" not in hover()
 
 
+def test_two_mains_are_one_house(opened: Opened, browser: Browser) -> None:
+    """Each has a colour of its own; what the house costs is there once."""
+    sink = opened({"01021234_ch1": "mains a", "01021234_ch2": "mains b"}, tariff=TARIFF)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#span=decade&kind=energy") as page:
+        marks = page.locator("#figures tbody th i")
+        expect(marks).to_have_count(2)
+        assert marks.nth(0).get_attribute("style") != marks.nth(1).get_attribute("style")
+        page.get_by_role("button", name="Cost", exact=True).click()
+        expect(page.locator("#figures tbody tr")).to_have_count(1)
+        expect(page.locator("#figures tbody tr")).to_contain_text("House0.75\u00a0kWh")
+
+
 def test_what_the_sun_gives_is_positive(opened: Opened, browser: Browser) -> None:
     """As on the page Now, whichever way its sensor is clipped on; also as a number that is saved."""
     sink, made = opened({"01021234_ch1": "roof"}, solar=(ChannelRef("", "ch1"),)), []

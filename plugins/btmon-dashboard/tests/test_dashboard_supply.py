@@ -4,11 +4,13 @@
 import json
 import random
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from helpers.metered import batch_of
@@ -102,6 +104,11 @@ def test_no_other_program_sees_the_sum(opened: Opened) -> None:
         f"ch{at}" for at in range(1, 33)
     }
     assert not any("=" in name for name in ask(sink, "/api/recent")["watts"])
+    for mark in "=~#":
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            ask(sink, f"/api/history?channel={SERIAL}_{quote(mark)}{'grid' if mark == '=' else 'volts'}")
+        caught.value.close()
+        assert caught.value.code == 400
 
 
 def test_what_was_stored_before_there_were_two_mains(opened: Opened) -> None:

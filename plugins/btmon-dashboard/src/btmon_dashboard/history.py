@@ -110,7 +110,7 @@ Steps = list[tuple[int, Sums]]
 def _column(store: Store, serial: str, channel: str) -> tuple[int, str]:
     """Return the column of a channel, and its mark, if it is a sensor. Raises QueryError."""
     meter = store.meters.get(serial)
-    name = column_of(meter.channels, channel) if meter else ""
+    name = column_of(meter.channels, channel) if meter and not is_sensor(channel) else ""
     if meter is None or not name:
         raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
     return meter.channels.index(name), name[0] if is_sensor(name) else ""

@@ -29,10 +29,11 @@ function go(change) {
   show();
 }
 
-// grid and sun have the colours that they have on the page Now; others go by the order in which they were chosen
+// grid and sun have the colours that they have on the page Now, the first one of each; others go by the order in which
+// they were chosen
 function hueName(id) {
   const roles = ["grid", "solar"];
-  const roleOf = (channel) => roles.indexOf(known.find((one) => one.id === channel)?.role);
+  const roleOf = (channel) => roles.findIndex((role) => known.find((one) => one.role === role)?.id === channel);
   if (roleOf(id) >= 0) return HUES[roleOf(id)];
   const others = view.channels.filter((channel) => roleOf(channel) < 0);
   return HUES[roles.length + (others.indexOf(id) % (HUES.length - roles.length))];
@@ -41,6 +42,9 @@ function hueName(id) {
 const scaleNow = () => scaleOf(kindNow(), visibleChannels()[0]?.unit, currency);
 const visibleChannels = () => view.channels.map((id) => known.find((one) => one.id === id)).filter(Boolean);
 const hasCost = (one) => one.role === "" || one.role === "grid"; // of the supply, only the grid costs
+const hasOneMain = () => known.filter((one) => one.role === "grid").length === 1;
+// the house stands for its supply, once: what each of several mains costs is not known
+const costing = (channels) => channels.filter(hasCost).filter((one, at, all) => one.role !== "grid" || all.findIndex((other) => other.role === "grid") === at);
 
 // sensors have a kind of their own; cost is there with a tariff
 function kindNow() {
@@ -60,7 +64,7 @@ async function show() {
   const request = ++latest;
   showControls();
   const kind = kindNow();
-  const channels = visibleChannels().filter((one) => kind !== "cost" || hasCost(one));
+  const channels = kind === "cost" ? costing(visibleChannels()) : visibleChannels();
   const asked = { kind, step: stepNow(kind), range: view.range };
   try {
     const found = await askSeries(channels, asked);
@@ -80,7 +84,7 @@ async function show() {
 async function showCosts(channels, asked, request) {
   costs = new Map();
   if (asked.kind !== "energy" || !currency || asked.step === "minute") return;
-  const found = await askCosts(channels.filter(hasCost), asked);
+  const found = await askCosts(channels.filter((one) => one.role === "" || (one.role === "grid" && hasOneMain())), asked);
   if (request === latest) costs = found;
 }
 
