@@ -130,6 +130,23 @@ def test_now_changes_as_samples_come(opened: Opened, browser: Browser) -> None:
         expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("750\u00a0W")
 
 
+def test_a_meter_that_disappears_is_not_the_present(opened: Opened, browser: Browser) -> None:
+    """Its power is not shown as if it were measured now; the house is what the other meters know."""
+    sink = opened({"01021234_ch1": "Mains", "01021235_ch1": "Oven"})
+    deliver(sink, 1, serial="01021235")
+    deliver(sink, 400)
+    with page_of(browser, sink, "/") as page:
+        expect(page.locator("#notices")).to_contain_text("Meter 01021234 is silent")
+        expect(page.locator("#node-grid .power")).to_have_text("\u2013")
+        expect(page.locator("#node-grid .today")).to_contain_text("in, ")
+        expect(page.locator("#node-house .power")).to_have_text("750W")
+        expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("\u2013")
+        expect(page.locator("#tiles")).to_have_text(re.compile("^Voltage, 01021235[0-9.]+V[^,]*$"))
+        deliver(sink, 1)
+        expect(page.locator("#node-grid .power")).to_have_text("750W")
+        expect(page.locator("#tiles")).to_contain_text("Voltage, 01021234")
+
+
 @pytest.mark.parametrize("path", ["/", "/history"])
 def test_a_name_is_text_and_never_markup(path: str, opened: Opened, browser: Browser) -> None:
     """Whatever a circuit is called."""

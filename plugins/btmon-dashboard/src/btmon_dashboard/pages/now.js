@@ -37,17 +37,18 @@ function showHouse(channels, { bill, grid }) {
   const parts = balance(channels, grid);
   $("house").hidden = !parts.isKnown;
   if (!parts.isKnown) return;
-  if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
-  if (parts.has.battery) {
+  const present = (role, watts) => (parts.has[role] ? Math.abs(watts) : null);
+  if (parts.isThere.solar) node("solar", "Solar", present("solar", parts.solar.watts), `${kilowattHours(parts.solar.today)} today`);
+  if (parts.isThere.battery) {
     const title = parts.battery.watts > 0 ? "Into the battery" : "From the battery";
-    node("battery", title, Math.abs(parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
+    node("battery", title, present("battery", parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
   }
   const spent = bill ? `, ${money(bill.today.total, bill.currency)}` : "";
   node("house", "House", parts.house.watts, `${kilowattHours(parts.house.today)} today${spent}`);
-  if (parts.has.grid) {
+  if (parts.isThere.grid) {
     const isExport = parts.grid.watts < 0;
     const today = `${kilowattHours(parts.grid.taken)} in, ${kilowattHours(parts.grid.given)} out`;
-    node("grid", isExport ? "To the grid" : "From the grid", Math.abs(parts.grid.watts), today, isExport ? "export" : "import");
+    node("grid", isExport ? "To the grid" : "From the grid", present("grid", parts.grid.watts), today, isExport ? "export" : "import");
   }
   $("parts").dataset.nodes = $("parts").querySelectorAll(".node").length;
   flow = bands(parts, channels.filter((one) => one.role === "").map(({ name, watts }) => ({ name, watts })));
@@ -150,6 +151,11 @@ function showTiles(meters) {
     const text = tiles.get(id).lastElementChild.firstChild;
     if (text.data !== value) text.data = value;
   }
+  const ids = new Set(found.map(([id]) => id));
+  for (const [id, tile] of [...tiles].filter(([id]) => !ids.has(id))) {
+    tile.remove();
+    tiles.delete(id);
+  }
 }
 
 // an input for pulses to which nothing is wired counts nothing
@@ -163,10 +169,15 @@ function reading(sensor) {
   return sensor.value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
+const isSilent = (meter) => Date.now() / 1000 - meter.time > last.silent_after;
+
+// the power of a meter that is silent is not shown as if it were the present
+const ofThePresent = (meter) => (isSilent(meter) ? { ...meter, volts: null, sensors: [], channels: meter.channels.map((one) => ({ ...one, watts: null })) } : meter);
+
 function showNotices() {
   if (!last) return;
   const now = Date.now() / 1000;
-  const silent = last.meters.filter((meter) => now - meter.time > last.silent_after);
+  const silent = last.meters.filter(isSilent);
   const texts = silent.map((meter) => `Meter ${meter.serial} is silent: its last reading came ${ago(now - meter.time)}.`);
   const shown = [...$("notices").children].map((one) => one.textContent);
   if (texts.join() !== shown.join()) $("notices").replaceChildren(...texts.map((text) => element("p", { class: "notice" }, text)));
@@ -175,9 +186,10 @@ function showNotices() {
 function show(news) {
   last = news;
   $("empty").hidden = news.meters.length > 0;
-  showHouse(news.meters.flatMap((meter) => meter.channels), news);
-  showCircuits(news.meters);
-  showTiles(news.meters);
+  const meters = news.meters.map(ofThePresent);
+  showHouse(meters.flatMap((meter) => meter.channels), news);
+  showCircuits(meters);
+  showTiles(meters);
   showNotices();
 }
 
@@ -201,7 +213,7 @@ async function refresh() {
   try {
     const answer = await fetch("/api/recent");
     if (answer.ok) recent = await answer.json();
-    if (last) showCircuits(last.meters);
+    if (last) show(last);
   } catch {
     // the connection's state shows it
   }
@@ -210,5 +222,5 @@ async function refresh() {
 await refresh();
 connect();
 setInterval(refresh, 60_000);
-setInterval(showNotices, 10_000);
+setInterval(() => last && show(last), 10_000);
 new ResizeObserver(() => drawFlow($("flow"), flow)).observe($("house"));
