@@ -270,6 +270,15 @@ def test_a_meter_that_is_silent_stays(opened: Opened, tmp_path: Path) -> None:
     assert (mains["name"], mains["watts"]) == ("mains", None)
 
 
+@pytest.mark.parametrize(("pace", "seconds"), [(10, 300), (600, 1800), (86_400, 10_800)])
+def test_a_meter_that_sends_seldom_is_not_silent(pace: int, seconds: int, opened: Opened) -> None:
+    """It is called silent after five minutes, or after three of its intervals; after hours in any case."""
+    sink = opened()
+    deliver(sink, age=3 * pace, count=3, pace=pace)
+    (meter,) = ask(sink, "/api/now")["meters"]
+    assert meter["silent_after"] == pytest.approx(seconds)
+
+
 def test_the_last_hour_of_all_channels_is_one_question(opened: Opened) -> None:
     """With a gap where there was no sample."""
     sink = opened()

@@ -13,7 +13,7 @@ from btmon_dashboard.history import WH, Step, histories, parse_step
 from btmon_dashboard.house import Flow, supply_of, total_of
 from btmon_dashboard.insight import insight
 from btmon_dashboard.ledger import Ledger
-from btmon_dashboard.live import SILENT, Live
+from btmon_dashboard.live import Live
 from btmon_dashboard.members import Members
 from btmon_dashboard.sensors import is_sensor
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, start_of
@@ -59,7 +59,7 @@ class Overview:
             costs = {name: first_of(circuit([day], at))["cost"] for at, name in enumerate(names)}
             bills = {"currency": self.currency, "today": _one(day), "cycle": _one(cycle)}
         meters = [self._meter(meter, today, roles, costs) for meter in self.live.meters()]
-        return {"meters": meters, "silent_after": SILENT, "bill": bills, "grid": self._grid(today)}
+        return {"meters": meters, "bill": bills, "grid": self._grid(today)}
 
     def _grid(self, today: int) -> dict[str, float] | None:
         """Return what came from the grid today and went to it; None where it is not measured."""

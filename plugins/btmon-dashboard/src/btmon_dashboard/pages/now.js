@@ -169,7 +169,7 @@ function reading(sensor) {
   return sensor.value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
-const isSilent = (meter) => Date.now() / 1000 - meter.time > last.silent_after;
+const isSilent = (meter) => Date.now() / 1000 - meter.time > meter.silent_after;
 
 // the power of a meter that is silent is not shown as if it were the present
 const ofThePresent = (meter) => (isSilent(meter) ? { ...meter, volts: null, sensors: [], channels: meter.channels.map((one) => ({ ...one, watts: null })) } : meter);
