@@ -220,7 +220,7 @@ def bench_sinks(session: nox.Session) -> None:
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install("--quiet", *folders("plugins/btmon-dashboard"))
-    session.run("python", "tests/bench/dashboard.py", "--years", "1")
+    session.run("python", "tests/bench/dashboard.py", "--years", "1", env={"PYTHONPATH": "tests"})
 
 
 @nox.session

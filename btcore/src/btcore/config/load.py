@@ -29,6 +29,7 @@ from btcore.journal.opening import secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
 from btcore.tariff import Tariff
+from btcore.tariff_text import doubts
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.describe import settings_of
@@ -107,6 +108,8 @@ class _Loader:
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
         tariff = self.reader.nested("tariff", Tariff, self.data)
+        for key, doubt in doubts(tariff) if tariff else ():
+            self.findings.warn(("tariff", key), doubt)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
