@@ -16,6 +16,7 @@ import attrs
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint, Journal, Offset, Superseded
+from btcore.journal.partitions import replay_name
 
 MAX_REQUESTS = 16
 """Requests of one sink that may wait; and of those that are done, so many are remembered."""
@@ -68,11 +69,6 @@ class Request:
         known = {field.name for field in attrs.fields(cls)}
         given: dict[str, Any] = {key: value for key, value in data.items() if key in known}
         return cls(**given | {key: tuple(given.get(key, ())) for key in LISTS})
-
-
-def replay_name(table: str) -> str:
-    """Return the name under which the journal keeps the requests of a sink."""
-    return f"{table} (replay)"
 
 
 class Requests:

@@ -11,7 +11,7 @@ from btmon_nats.connection import Connection
 from btmon_nats.refusals import meaning
 from btmon_nats.sink import Nats
 from btmon_nats.source import NatsStream
-from btmon_nats.stream import StreamPlan, set_up
+from btmon_nats.stream import StreamPlan, make_buckets, set_up
 from btmon_nats.subjects import MAX_PARTITIONS, PARTITIONS, all_subjects
 
 UNITS = {"h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     connection = Connection(login, "btcore nats setup")
     try:
         done = connection.use(lambda stream: set_up(stream, plan))
+        connection.use(lambda stream: make_buckets(stream, plan), 4 * login.timeout)
     except Exception as error:  # noqa: BLE001 - whatever the client meets
         raise meaning(error, plan.name, login.address, connection.denials.take()) from None
     finally:
