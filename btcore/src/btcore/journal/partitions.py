@@ -17,6 +17,10 @@ class Share(NamedTuple):
     sink: str
     partition: int
 
+    def __str__(self) -> str:
+        """Return what its worker is called."""
+        return f"{self.sink} partition {self.partition}"
+
 
 class PartitionedJournal(Journal, Protocol):
     """A journal with partitions. All readings of a meter are in one of them, in their order."""

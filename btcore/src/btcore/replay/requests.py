@@ -6,20 +6,29 @@ the readings that they need. Doing what is asked for does not belong here.
 """
 
 import json
+import math
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
+from time import monotonic
 from typing import Any, Self
 
 import attrs
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint, Journal, Offset, Superseded
-from btcore.journal.partitions import replay_name
+from btcore.journal.partitions import Share, partitioned, replay_name
 
 MAX_REQUESTS = 16
 """Requests of one sink that may wait; and of those that are done, so many are remembered."""
+
+REFRESH = 2.0
+"""Seconds for which what was read is good, where other programs change it."""
+
+COUNTS = ("delivered", "refused", "stored", "missing")
+"""Fields of a request that count readings."""
 
 LISTS = ("meters", "letters")
 """Fields of a request that JSON keeps as lists."""
@@ -72,11 +81,16 @@ class Request:
 
 
 class Requests:
-    """The requests of one sink, oldest first. Safe from any thread. All methods raise Unavailable."""
+    """The requests of one sink, oldest first. Safe from any thread. All methods raise Unavailable.
 
-    def __init__(self, journal: Journal, table: str) -> None:
+    `is_shared`: other programs ask and deliver too, so the journal is read again now and then.
+    """
+
+    def __init__(self, journal: Journal, table: str, *, is_shared: bool = False) -> None:
         """Prepare; the journal is read with the first use."""
         self.table = table
+        self.is_shared = is_shared
+        self._read_at = -math.inf
         self._journal = journal
         self._lock = Lock()
         self._checkpoint: Checkpoint | None = None
@@ -108,10 +122,17 @@ class Requests:
     def ask(self, request: Request) -> None:
         """Keep a request. Raises Unavailable also where too many wait."""
         with self._lock:
-            self._load()
-            if len(self._waiting) >= MAX_REQUESTS:
-                raise Unavailable(f"{MAX_REQUESTS} requests wait for {self.table} already: wait until one is done")
-            self._commit({**self._waiting, request.number: request})
+            while True:
+                self._load()
+                if len(self._waiting) >= MAX_REQUESTS:
+                    raise Unavailable(f"{MAX_REQUESTS} requests wait for {self.table} already: wait until one is done")
+                try:
+                    self._commit({**self._waiting, request.number: request})
+                except Superseded:
+                    if self.is_shared:  # another program has changed them: look again
+                        continue
+                    raise
+                return
 
     def ask_for_all(self, *, ask: bool = False) -> bool:
         """Return whether a replay waits; where none does, `ask` for all that the sink has had, if it has had any."""
@@ -142,9 +163,18 @@ class Requests:
         return [replay_name(self.table)] if self.first() is not None else []
 
     def _load(self) -> None:
+        if self.is_shared and self._checkpoint is not None and monotonic() - self._read_at >= REFRESH:
+            with suppress(Unavailable):  # what was known last is as good until then
+                self._read()
         if self._checkpoint is None:
-            self._checkpoint = self._journal.checkpoint(replay_name(self.table)) or Checkpoint()
-            kept = json.loads(self._checkpoint.settings or "[]")
+            self._read()
+
+    def _read(self) -> None:
+        found = self._journal.checkpoint(replay_name(self.table)) or Checkpoint()
+        self._read_at = monotonic()
+        if self._checkpoint is None or found.revision != self._checkpoint.revision:
+            self._checkpoint = found
+            kept = json.loads(found.settings or "[]")
             self._waiting = OrderedDict((one["number"], Request.from_json(one)) for one in kept)
 
     def _commit(self, waiting: Mapping[str, Request]) -> None:
@@ -161,6 +191,44 @@ class Requests:
         self._waiting = OrderedDict(waiting)
 
 
+class SharedRequests:
+    """The requests of one sink of a journal with partitions: each is asked of all of them, and is done when all are."""
+
+    def __init__(self, parts: Sequence[Requests]) -> None:
+        """Take the requests of the partitions."""
+        self._parts = parts
+        self._seen: dict[tuple[int, str], Request] = {}
+
+    def ask(self, request: Request) -> None:
+        """Keep a request in each partition. Raises Unavailable, and may have been kept in some then."""
+        for part in self._parts:
+            part.ask(request)
+
+    def is_waiting(self, number: str) -> bool:
+        """Whether a request is not finished everywhere."""
+        return any(part.is_waiting(number) for part in self._parts)
+
+    def waiting(self) -> tuple[Request, ...]:
+        """Return the requests that are not finished, with how far they have come in all partitions."""
+        numbers = dict.fromkeys(one.number for part in self._parts for one in part.waiting())
+        return tuple(found for number in numbers if (found := self.get(number)) is not None)
+
+    def get(self, number: str) -> Request | None:
+        """Return a request; where another program has finished a part, what was seen last of that."""
+        for at, part in enumerate(self._parts):
+            if (found := part.get(number)) is not None:
+                self._seen[at, number] = found
+        seen = [self._seen[at, number] for at in range(len(self._parts)) if (at, number) in self._seen]
+        return _sum_of(seen) if seen else None
+
+
+def _sum_of(requests: Sequence[Request]) -> Request:
+    """Return one request that has what those of all partitions have."""
+    sums = {name: sum(getattr(one, name) for one in requests) for name in COUNTS}
+    why = next((one.why for one in requests if one.why), "")
+    return attrs.evolve(requests[0], **sums, why=why)
+
+
 class RequestBook:
     """The requests of all sinks of a site: each has one `Requests`, also while its worker is replaced."""
 
@@ -169,6 +237,7 @@ class RequestBook:
         self._journal = journal
         self._lock = Lock()
         self._of: dict[str, Requests] = {}
+        self._shared: dict[str, SharedRequests] = {}
 
     def of(self, table: str) -> Requests:
         """Return the requests of a sink. Safe from any thread."""
@@ -176,3 +245,19 @@ class RequestBook:
             if table not in self._of:
                 self._of[table] = Requests(self._journal, table)
             return self._of[table]
+
+    def of_share(self, share: Share) -> Requests:
+        """Return the requests of a partition of a sink, in a journal that has partitions."""
+        journal = partitioned(self._journal)
+        with self._lock:
+            if str(share) not in self._of and journal is not None:
+                self._of[str(share)] = Requests(journal.partition(share.partition), share.sink, is_shared=True)
+            return self._of[str(share)]
+
+    def of_all(self, table: str) -> Requests | SharedRequests:
+        """Return the requests of a sink, in all partitions that the journal has."""
+        journal = partitioned(self._journal)
+        if journal is None:
+            return self.of(table)
+        parts = [self.of_share(Share(table, number)) for number in range(journal.partitions)]
+        return self._shared.setdefault(table, SharedRequests(parts))

@@ -211,6 +211,6 @@ class ContractMachine(RuleBasedStateMachine):
 
 
 def contract_machine(open_journal: Open, *, survives: bool = True, forgets: bool = True) -> type[ContractMachine]:
-    """Return the state machine for a journal; its `TestCase` is what pytest runs. `forgets`: as in `JournalContract`."""
+    """Return the state machine for a journal; its `TestCase` is what pytest runs."""
     members = {"open": staticmethod(open_journal), "survives": survives, "forgets": forgets}
     return type("Contract", (ContractMachine,), members)

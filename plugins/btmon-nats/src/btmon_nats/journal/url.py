@@ -13,8 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from btcore import Duration, Problem, Secret
-from btcore.errors import ConfigurationError
+from btcore import ConfigurationError, Duration, Problem, Secret
 from btcore.journal.opening import wrong_url
 from btmon_nats.login import Login
 from btmon_nats.subjects import MAX_PARTITIONS, NAME, PARTITIONS
