@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two houses, three NATS servers and three deliverers, as processes: each reading is in PostgreSQL once, in order."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,16 +9,21 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 import attrs
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
 from helpers.needed import need
 from helpers.waiting import wait_for
 from servers.database_servers import PostgreSQL
 from servers.nats_cluster import MISSING, NatsCluster
+
+from btcore.journal import START, DeadLetter
+from btcore.journal.opening import open_journal
 
 pytestmark = pytest.mark.servers
 
@@ -42,6 +48,7 @@ class Archive:
     cluster: NatsCluster
     database: PostgreSQL
     stack: ExitStack
+    metrics_port: int = attrs.field(factory=free_port)
     running: dict[str, BtcoreProcess] = attrs.field(factory=dict)
 
     def place(self, name: str) -> Path:
@@ -57,19 +64,19 @@ class Archive:
         sink = f'[sink.nats]\nservers = {self.cluster.urls}\npublisher = "{name}"\ntimeout = "5s"\n{RETRY}'
         return f'state = "state"\n{source}\n{sink}\n'
 
-    def deliverer(self) -> str:
-        """Return the configuration of a deliverer, which has no source."""
+    def deliverer(self, more: str = "") -> str:
+        """Return the configuration of a deliverer, which has no source; `more` are further tables."""
         hosts = ",".join(url.removeprefix("nats://") for url in self.cluster.urls)
         url = f"postgresql://btcore@127.0.0.1:{self.database.port}/energy"
         return (
             f'state = "state"\njournal = "nats://{hosts}/energy?partitions={PARTITIONS}"\n'
             f'[sink.store]\nuse = "sql"\nurl = "{url}"\npassword = "secret"\ntable = "readings"\nflush_interval = 0\n'
-            f"only_live = false\n{RETRY}\n"
+            f"only_live = false\n{RETRY}\n{more}"
         )
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, more: str = "") -> None:
         """Start a house or a deliverer."""
-        site = self.house(name) if name in HOUSES else self.deliverer()
+        site = self.house(name) if name in HOUSES else self.deliverer(more)
         self.running[name] = self.stack.enter_context(BtcoreProcess(self.place(name), site))
 
     def signal(self, name: str, number: int) -> None:
@@ -133,25 +140,41 @@ class Archive:
         def is_shared() -> bool:
             found = [self.partitions(name) for name in names]
             is_fair = max(map(len, found)) - min(map(len, found)) <= 1
-            return is_fair and sorted(sum(found, [])) == list(range(PARTITIONS))
+            return is_fair and sorted(itertools.chain.from_iterable(found)) == list(range(PARTITIONS))
 
         wait_for(is_shared, f"{names} to share the partitions")
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    """Run three servers, a database, two houses and two deliverers."""
+@contextmanager
+def archive_on(folder: Path, servers: int) -> Iterator[Archive]:
+    """Run so many servers, a database, two houses and two deliverers."""
     need(MISSING)
-    with NatsCluster(tmp_path) as cluster, PostgreSQL() as database, ExitStack() as stack:
-        database.sql("CREATE USER btcore PASSWORD 'secret' CREATEDB")
-        archive = Archive(tmp_path, cluster, database, stack)
-        (archive.place("setup") / "site.toml").write_text(archive.deliverer())
-        assert "made" in archive.run("setup", "nats", "setup")
+    with NatsCluster(folder, servers) as cluster, PostgreSQL() as database, ExitStack() as stack:
+        database.sql("CREATE USER btcore PASSWORD 'secret'")
         database.sql("CREATE DATABASE energy OWNER btcore")
-        for name in ("one", "two", *HOUSES):
+        archive = Archive(folder, cluster, database, stack)
+        (archive.place("setup") / "site.toml").write_text(archive.deliverer())
+        assert "made" in archive.run("setup", "nats", "setup", "--replicas", str(servers))
+        for name in HOUSES:
             archive.start(name)
+        archive.start("one", f'[metrics]\nlisten = "127.0.0.1:{archive.metrics_port}"\n')
+        archive.start("two")
         wait_for(lambda: database.sql("SELECT to_regclass('readings')", "energy") != [(None,)], "a table")
         archive.wait_for_more("the start")
+        yield archive
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """Run an archive on three servers."""
+    with archive_on(tmp_path, 3) as archive:
+        yield archive
+
+
+@pytest.fixture
+def small_archive(tmp_path: Path) -> Iterator[Archive]:
+    """Run an archive on one server."""
+    with archive_on(tmp_path, 1) as archive:
         yield archive
 
 
@@ -189,3 +212,52 @@ def test_deliverers_share_a_stream_whatever_happens_to_them(archive: Archive) ->
     stored = archive.stored()
     assert archive.counts() == sent
     assert {serial: times == sorted(set(times)) for serial, times in stored.items()} == dict.fromkeys(stored, True)
+
+
+def test_commands_work_at_every_deliverer(small_archive: Archive) -> None:
+    """What is asked of one deliverer is done in all partitions; its status and its metrics are those of its share."""
+    archive = small_archive
+    archive.wait_for_shares("one", "two")
+    for name in HOUSES:
+        archive.drain(name)
+    sent = archive.journalled()
+    wait_for(lambda: archive.counts() == sent, "all to be in the database")
+
+    archive.database.sql("DELETE FROM readings WHERE id % 3 = 0", "energy")
+    said = archive.run("one", "replay", "store")
+    assert f"{sum(sent.values())} delivered" in said
+    assert archive.counts() == sent
+
+    archive.database.sql("DELETE FROM readings WHERE serial = '01000101'", "energy")
+    letter = refuse_one(archive, "01000101")
+    for name in ("one", "two"):
+        (found,) = json.loads(archive.run(name, "dead-letters", "list", "--json"))
+        assert (found["serial"], found["reason"]) == (letter.serial, letter.why)
+    archive.run("two", "dead-letters", "retry", "store")
+    wait_for(lambda: archive.counts().get("01000101") == 1, "the dead letter to be delivered")
+    wait_for(
+        lambda: json.loads(archive.run("one", "dead-letters", "list", "--json")) == [], "no dead letter to be left"
+    )
+
+    mine = json.loads(archive.run("one", "status", "--json"))["sinks"][0]
+    page = metrics_of(archive.metrics_port)
+    assert f'btcore_sink_readings_delivered_total{{sink="store"}} {mine["delivered"]}' in page
+    assert 'btcore_sink_readings_waiting{sink="store"} 0' in page
+    assert len(mine["partitions"]) == PARTITIONS // 2
+
+
+def refuse_one(archive: Archive, serial: str) -> DeadLetter:
+    """Keep a reading as a dead letter, as a sink that refuses it does; return it."""
+    url = next(line for line in archive.deliverer().splitlines() if line.startswith("journal")).split('"')[1]
+    with closing(open_journal(url, archive.folder)) as journal:
+        entry = next(one for one in journal.read(START, 1000) if one.serial == serial)
+        time = datetime.fromtimestamp(entry.key / 1e6, UTC)
+        letter = DeadLetter("sink.store", serial, time, time, "too large", (entry.offset,), (entry.key,))
+        journal.keep_dead_letters([letter])
+    return letter
+
+
+def metrics_of(port: int) -> str:
+    """Return the metrics of a deliverer."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        return str(answer.read(), "utf-8")

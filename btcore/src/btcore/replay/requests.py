@@ -46,7 +46,7 @@ class Request:
     `end` is the offset up to which the live delivery had come when the request was begun (0: not begun): what comes
     after it is delivered anyway. `read_to` is up to where the journal is read for it. `done` is the offset up to which
     all is settled. `delivered` and `refused` count readings, `stored` those that the sink had,
-    `missing` those that it had not.
+    `missing` those that it had not. `is_finished`: it is kept for those only who want to know how it went.
     """
 
     number: str = attrs.field(factory=lambda: os.urandom(3).hex())
@@ -66,6 +66,7 @@ class Request:
     stored: int = 0
     missing: int = 0
     why: str = ""
+    is_finished: bool = False
 
     @property
     def has_begun(self) -> bool:
@@ -153,10 +154,10 @@ class Requests:
         """Forget a request: it is done, or a person does not want it any more."""
         with self._lock:
             self._load()
-            self._commit({number: one for number, one in self._waiting.items() if number != request.number})
-            self._finished[request.number] = request
+            self._finished[request.number] = attrs.evolve(request, is_finished=True)
             while len(self._finished) > MAX_REQUESTS:
                 self._finished.popitem(last=False)
+            self._commit({number: one for number, one in self._waiting.items() if number != request.number})
 
     def held(self) -> list[str]:
         """Return the name whose checkpoint holds readings in the journal now, if any does."""
@@ -174,14 +175,16 @@ class Requests:
         self._read_at = monotonic()
         if self._checkpoint is None or found.revision != self._checkpoint.revision:
             self._checkpoint = found
-            kept = json.loads(found.settings or "[]")
-            self._waiting = OrderedDict((one["number"], Request.from_json(one)) for one in kept)
+            kept = [Request.from_json(one) for one in json.loads(found.settings or "[]")]
+            self._waiting = OrderedDict((one.number, one) for one in kept if not one.is_finished)
+            self._finished.update((one.number, one) for one in kept if one.is_finished)
 
     def _commit(self, waiting: Mapping[str, Request]) -> None:
         before = self._checkpoint or Checkpoint()
         # what is read for the first request has to be read again after a kill: from the same offset on
         held = before.offset if self._waiting else self._journal.kept_after()
-        text = json.dumps([attrs.asdict(one) for one in waiting.values()], separators=(",", ":")) if waiting else ""
+        kept = [*waiting.values(), *(self._finished.values() if self.is_shared else ())]
+        text = json.dumps([attrs.asdict(one) for one in kept], separators=(",", ":")) if kept else ""
         changed = Checkpoint(held, examined=held, settings=text, revision=before.revision)
         try:
             self._checkpoint = self._journal.commit(replay_name(self.table), changed)
@@ -197,7 +200,6 @@ class SharedRequests:
     def __init__(self, parts: Sequence[Requests]) -> None:
         """Take the requests of the partitions."""
         self._parts = parts
-        self._seen: dict[tuple[int, str], Request] = {}
 
     def ask(self, request: Request) -> None:
         """Keep a request in each partition. Raises Unavailable, and may have been kept in some then."""
@@ -214,12 +216,9 @@ class SharedRequests:
         return tuple(found for number in numbers if (found := self.get(number)) is not None)
 
     def get(self, number: str) -> Request | None:
-        """Return a request; where another program has finished a part, what was seen last of that."""
-        for at, part in enumerate(self._parts):
-            if (found := part.get(number)) is not None:
-                self._seen[at, number] = found
-        seen = [self._seen[at, number] for at in range(len(self._parts)) if (at, number) in self._seen]
-        return _sum_of(seen) if seen else None
+        """Return a request, with how far it has come in all partitions."""
+        found = [one for part in self._parts if (one := part.get(number)) is not None]
+        return _sum_of(found) if found else None
 
 
 def _sum_of(requests: Sequence[Request]) -> Request:
