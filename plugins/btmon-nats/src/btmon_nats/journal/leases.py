@@ -32,12 +32,12 @@ PER_LEASE = 5
 class Leases:
     """The leases of one program. `fence` makes sure that whoever had a share before moves nothing any more."""
 
-    def __init__(self, records: Records, partitions: int, fence: Callable[[Share], None], lease: float = LEASE) -> None:
-        """Prepare; nothing is asked before the first `hold`."""
+    def __init__(self, records: Records, partitions: int, fence: Callable[[Share], None]) -> None:
+        """Prepare; nothing is asked before the first `hold`, which asks how long a lease holds."""
         self._records = records
         self._partitions = partitions
         self._fence = fence
-        self._lease = lease
+        self._lease = LEASE
         self._member = os.urandom(6).hex()
         self._value = json.dumps(
             {"member": self._member, "host": socket.gethostname(), "process": os.getpid()}
@@ -95,6 +95,8 @@ class Leases:
 
     def _work(self) -> None:
         began = time.monotonic()
+        if self._renewed == -math.inf:
+            self._lease = self._records.ttl() or LEASE
         self._records.put(f"member.{self._member}", self._value)
         self._renew()
         keys = self._records.keys("")

@@ -120,6 +120,10 @@ class Records:
         state = self._cluster.use(lambda stream: stream.stream_info(self._stream)).state
         return state.last_seq, state.messages
 
+    def ttl(self) -> float:
+        """Return after how many seconds a value goes; 0 for never."""
+        return self._cluster.use(lambda stream: stream.stream_info(self._stream)).config.max_age or 0.0
+
     def exists(self) -> bool:
         """Whether there is such a bucket."""
         try:
