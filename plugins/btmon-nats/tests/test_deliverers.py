@@ -3,15 +3,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
+import nkeys  # type: ignore[import-untyped]
 import pytest
 from helpers.waiting import wait_for
-from servers.nats_cluster import NatsServer
+from servers.nats_cluster import NatsCluster, NatsServer
 
-from btcore import Duration
-from btcore.journal import START, Baseline, Checkpoint, Entry, Superseded, Unavailable
+from btcore import FORMATS, Batch, Duration, Reading
+from btcore.journal import START, Baseline, Checkpoint, DeadLetter, Entry, Superseded, Unavailable
 from btcore.journal.opening import open_journal
 from btcore.journal.partitions import Share
 from btmon_nats.connection import Connection
@@ -21,12 +24,14 @@ from btmon_nats.journal.journal import StreamJournal
 from btmon_nats.journal.records import Records
 from btmon_nats.login import Login
 from btmon_nats.messages import NotAMessage, compress
+from btmon_nats.sink import Nats
 from btmon_nats.stream import StreamPlan, make_buckets, set_up
 from btmon_nats.subjects import partition_of
 
 pytestmark = pytest.mark.servers
 
 SINK = "sink.store"
+NUMBERS = tuple(0 for _ in FORMATS["ecm1220bin"].labels)
 PARTITIONS = 4
 LEASE = 2.0
 """Seconds; the shortest that a server under load renews in time."""
@@ -203,6 +208,38 @@ def test_a_journal_that_is_closed_is_unavailable(open_stream: Open) -> None:
         pass
     with pytest.raises(Unavailable, match="was closed"):
         journal.read(START, 1)
+
+
+def test_a_deliverer_needs_no_more_rights_than_the_page_says(
+    tmp_path: Path, setup: Callable[..., str], opened: Callable[..., Any]
+) -> None:
+    """With the rights of docs/deliverers.md it reads, commits, refuses and forgets; publishing is denied."""
+    keys = {
+        name: nkeys.from_seed(nkeys.encode_seed(bytes([number] * 32), nkeys.PREFIX_BYTE_USER))
+        for number, name in enumerate(("deliverer", "admin"), 1)
+    }
+    for name, key in keys.items():
+        (tmp_path / name).write_bytes(key.seed)
+    page = (Path(__file__).parents[3] / "docs" / "deliverers.md").read_text()
+    user = page.partition("```conf\n")[2].partition("```")[0]
+    user = user.replace("DELIVERER_KEY", keys["deliverer"].public_key.decode())
+    admin = f"{{ nkey: {keys['admin'].public_key.decode()} }}"
+    with NatsCluster(tmp_path, 1, f"authorization {{ users: [ {user}, {admin} ] }}") as cluster:
+        url = cluster.servers[0].url
+        setup([url], "--replicas", "1", more=f'nkey = "{tmp_path / "admin"}"')
+        sink = opened(Nats, url, nkey=tmp_path / "admin")
+        reading = Reading(datetime(2026, 6, 21, tzinfo=UTC), FORMATS["ecm1220bin"], "399999", b"", numbers=NUMBERS)
+        sink.process_batch(Batch((reading,)))
+        with closing(open_journal(f"{url}/energy?nkey={tmp_path / 'deliverer'}", tmp_path)) as journal:
+            assert isinstance(journal, StreamJournal)
+            assert Share(SINK, 3) in journal.hold([SINK], ())
+            [found] = journal.read(START, 9)
+            letter = DeadLetter(SINK, "399999", reading.time, reading.time, "refused", (found.offset,), (found.key,))
+            journal.keep_dead_letters([letter])
+            journal.forget_dead_letters([letter])
+            assert journal.commit(SINK, Checkpoint(found.offset)).revision == 1
+            with pytest.raises(Unavailable, match=r"denies it: permissions violation"):
+                journal.append([entry(1)])
 
 
 # --- what a message may have -----------------------------------------------------------------------------------------

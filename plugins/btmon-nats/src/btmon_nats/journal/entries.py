@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages of the stream as entries of a journal, and entries as messages. Pure.
 
-Nothing of a message is believed that its writer could have made up: its meters have to be in the partition that it came
-in, and to be those of its publisher, where it is said who may bring which.
+Nothing of a message is believed that its writer could have invented: its meters have to be in the partition that it
+came in, and to be those of its publisher, where it is said who may bring which.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -153,7 +153,7 @@ class PartJournal:
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these, one after the other."""
-        self._journal.letters.keep(letters)
+        self._journal.letters.add(letters)
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters of the part, oldest first."""

@@ -27,7 +27,7 @@ class Letters:
         self._tag: tuple[int, int] | None = None
         self._known: list[tuple[str, DeadLetter, int]] = []  # by key, with the time at which each was kept, in ns
 
-    def keep(self, letters: Sequence[DeadLetter]) -> None:
+    def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is. What was kept before a failure stays kept."""
         now = time.time_ns()
         for number, letter in enumerate(letters):

@@ -40,9 +40,9 @@ class Address:
 def parse(url: str) -> Address:
     """Read a URL. Raises ConfigurationError, which shows nothing of it."""
     scheme, mark, rest = url.partition("://")
-    place, _, query = rest.partition("?")
-    user, _, place = place.rpartition("@")
-    hosts, _, stream = place.partition("/")
+    where, _, query = rest.partition("?")
+    user, _, where = where.rpartition("@")
+    hosts, _, stream = where.partition("/")
     if scheme not in ("nats", "tls") or not mark or not hosts or not NAME.fullmatch(stream):
         raise wrong_url(EXAMPLE)
     given = dict(parse_qsl(query, keep_blank_values=True))
