@@ -221,7 +221,7 @@ def test_a_deliverer_needs_no_more_rights_than_the_page_says(
     for name, key in keys.items():
         (tmp_path / name).write_bytes(key.seed)
     page = (Path(__file__).parents[3] / "docs" / "deliverers.md").read_text()
-    user = page.partition("```conf\n")[2].partition("```")[0]
+    user = page.partition("```conf\n")[2].partition("```")[0].strip()
     user = user.replace("DELIVERER_KEY", keys["deliverer"].public_key.decode())
     admin = f"{{ nkey: {keys['admin'].public_key.decode()} }}"
     with NatsCluster(tmp_path, 1, f"authorization {{ users: [ {user}, {admin} ] }}") as cluster:

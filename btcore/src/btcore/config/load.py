@@ -108,6 +108,9 @@ class _Loader:
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
         tariff = self.reader.nested("tariff", Tariff, self.data)
         self._name_clashes(sinks)
+        if self.virtual.channels and self._is_filled_by_others():
+            message = "virtual channels need a journal of one computer; calculate them where the meters are"
+            self.findings.add(("channels",), message)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
         self._warn_of_backoffs(sources, sinks)

@@ -62,7 +62,7 @@ def _sink(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
     if partitioned(journal) is None:
         return _part(table, name, plugin, journal)
     parts = [_part(table, name, plugin, one) for one in parts_of(journal)]
-    return attrs.evolve(merge(name, plugin, enumerate(parts)), partitions=())
+    return attrs.evolve(merge(name, plugin, enumerate(parts)), partitions=None)
 
 
 def _part(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:

@@ -28,7 +28,7 @@ WRONG_LAST = {10071, 10164}
 """JetStream's codes for: something was stored meanwhile."""
 
 PATIENCE = 1.0
-"""Seconds for which a failure to connect is the answer to all."""
+"""Seconds for which a failure to connect is the answer to all; as long as it took, where that is longer."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -85,13 +85,15 @@ class Cluster:
                 raise Unavailable("the journal was closed")
             if self._connection.is_open:
                 return
-            if self._failed and time.monotonic() - self._failed[0] < PATIENCE:
+            if self._failed and time.monotonic() < self._failed[0]:
                 raise self._failed[1]
+            began = time.monotonic()
             try:
                 self._connection.open()
                 self._failed = None
             except (Retry, Stop) as error:
-                self._failed = time.monotonic(), error
+                took = time.monotonic() - began
+                self._failed = time.monotonic() + max(took, PATIENCE), error
                 raise
 
     def _meaning(self, error: Exception) -> Exception:
@@ -103,7 +105,10 @@ class Cluster:
             return MissingError(str(error))
         if isinstance(error, TimeoutError | asyncio.TimeoutError | Retry):
             self._count_timeout()
-        found = meaning(error, self.login.stream, self.login.address, self._connection.denials.take())
+        denied = self._connection.denials.take()
+        if denied and isinstance(error, Retry):  # what is denied is not answered
+            error = TimeoutError()
+        found = meaning(error, self.login.stream, self.login.address, denied)
         return Unavailable(f"the journal cannot be reached: {found}")
 
     def _count_timeout(self) -> None:
