@@ -33,7 +33,8 @@ HOUSES = {"house-1": ("01000101", 4), "house-2": ("01000201", 4)}
 """The first meter of each house, and how many it has."""
 
 METERS = 8
-PARTITIONS = 6
+PARTITIONS = 8
+"""Each has one of the meters."""
 ENOUGH = 3
 """Readings of each meter that have to arrive after each blow."""
 

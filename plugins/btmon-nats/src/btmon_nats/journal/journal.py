@@ -6,9 +6,8 @@ kept in part, times are not corrected later, and how far a sink is behind is rec
 """
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 
 from btcore.journal import (
     Appended,
@@ -34,6 +33,7 @@ from btmon_nats.journal.entries import Trust
 from btmon_nats.journal.leases import Leases
 from btmon_nats.journal.letters import Letters
 from btmon_nats.journal.records import Records, token
+from btmon_nats.journal.refused import Refused
 from btmon_nats.journal.url import Address, parse
 from btmon_nats.journal.view import Heard, View
 from btmon_nats.stream import bucket_of, leases_of, letters_of, partitions_in
@@ -190,7 +190,7 @@ class PartJournal:
 
     def check(self) -> Iterator[str]:
         """Yield what readers of this run have refused."""
-        yield from self._journal.refused()
+        yield from self._journal.refused.lines()
 
     def compact(self) -> None:
         """Do nothing: the cluster gives room back by itself."""
@@ -215,16 +215,14 @@ class StreamJournal(PartJournal):
         self.address = address
         self.partitions = address.partitions
         cluster, heard, stream = Cluster(address.login, "btcore journal"), Heard(), address.login.stream
-        self.trust = Trust(address.partitions, address.publishers, self._refuse)
+        self.refused = Refused()
+        self.trust = Trust(address.partitions, address.publishers, self.refused.report)
         self.records = Records(cluster, bucket_of(stream))
         self.letters = Letters(Records(cluster, letters_of(stream)))
         super().__init__(self, cluster, heard, None)
         self._parts = [PartJournal(self, cluster, heard, number) for number in range(self.partitions)]
         self.appending = Appending(cluster, self.partitions, lambda number: self._parts[number].view)
         self._leases = Leases(Records(cluster, leases_of(stream)), self.partitions, self._fence)
-        self._refused: Counter[str] = Counter()
-        self._first_refused: dict[str, str] = {}
-        self._lock = Lock()
         self._stop = Event()
         self._watch = Thread(target=self._run, name="stream", daemon=True)
 
@@ -270,28 +268,10 @@ class StreamJournal(PartJournal):
         super().close()
         self._cluster.close()
 
-    def refused(self) -> Iterator[str]:
-        """Yield what was refused of the stream in this run, a line a kind."""
-        with self._lock:
-            found = [(text, self._refused[kind]) for kind, text in self._first_refused.items()]
-        yield from (f"{text} ({count} so far)" for text, count in found)
-
     def _fence(self, share: Share) -> None:
         part = self._parts[share.partition]
         for name in (share.sink, replay_name(share.sink)):
             part.checkpoints.fence(name)
-
-    def _refuse(self, text: str, kind: str) -> None:
-        """Warn once of a kind, and at each ten times as many."""
-        with self._lock:
-            self._refused[kind] += 1
-            self._first_refused.setdefault(kind, text)
-            count = self._refused[kind]
-            while len(self._first_refused) > RECENT:
-                self._first_refused.pop(gone := next(iter(self._first_refused)))
-                del self._refused[gone]
-        if count == 10 ** (len(str(count)) - 1):
-            log.warning("%s (%d so far)", text, count)
 
     def _run(self) -> None:
         """Keep what is newest of the whole stream."""
