@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -53,9 +54,10 @@ class NatsServer(ServerProcess):
         wait_for(self.is_up, f"NATS server {self.name}")
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers, on its monitoring port and on that for clients, which comes later."""
         try:
             self.ask("varz")
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
             return False
         return True

@@ -36,7 +36,8 @@ def _ask_nobody(question: str) -> Mapping[str, Any]:
 class Configuration:
     """A configuration without mistakes: its file, its tables in their order, and the names of channels.
 
-    `channels` maps `SERIAL_CHANNEL` to the name in [channels]. Nothing is opened.
+    `channels` maps `SERIAL_CHANNEL` to the name in [channels]. `journal` is the name or the URL of the journal, which
+    may contain a password. Nothing is opened.
 
     `ask` asks the program that runs with it, and returns its answer. To `status`, that is `status`, what `btcore status
     --json` shows, and `lines`, the same for a person. To `now`, it is `meters`, each with its `serial`, the `time` of
@@ -50,6 +51,7 @@ class Configuration:
     file: Path
     tables: tuple[Table, ...]
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    journal: str = attrs.field(default="", repr=False)
     ask: Callable[[str], Mapping[str, Any]] = attrs.field(default=_ask_nobody, repr=False, eq=False)
 
 

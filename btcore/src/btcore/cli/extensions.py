@@ -93,7 +93,7 @@ def load_configuration(file: Path) -> Configuration:
         *(Table(one.table, "sink", one.instance, one.delivery.polarity or site.polarity) for one in site.sinks),
         *(Table(decoder.table, "decoder", decoder.instance) for decoder in site.decoders),
     )
-    return Configuration(site.file, tables, site.channels, partial(_ask, site))
+    return Configuration(site.file, tables, site.channels, site.journal, partial(_ask, site))
 
 
 def _ask(site: Site, question: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from btcore.journal import START, Journal
 from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
 from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
-from btcore.replay.requests import Request, RequestBook
+from btcore.replay.requests import Request, RequestBook, Requests, SharedRequests
 from btcore.sinks.worker import SinkWorker
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
@@ -108,7 +108,7 @@ class Mending:
         worker = self._worker(table)
         if worker is not None and worker.is_dry_run:
             raise Unavailable("btcore makes a dry run, which delivers nothing: stop it, or ask again when it is over")
-        self._book.of(table).ask(request)
+        self._book.of_all(table).ask(request)
         return request
 
     # --- replays
@@ -134,7 +134,7 @@ class Mending:
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        requests = self._book.of(table)
+        requests = self._book.of_all(table)
         while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
             worker = self._worker(table)
             if worker is not None and worker.stop_reason:
@@ -143,13 +143,18 @@ class Mending:
             if worker is None and not self._is_configured(table):
                 raise Unavailable(self._describe_removal(table, requests.get(number)))
             status = worker.replay_status() if worker else None
-            found = status if status is not None and status.number == number else ReplayStatus(number)
+            found = status if status is not None and status.number == number else self._kept_status(requests, number)
             yield {"sink": table, "replay": attrs.asdict(found)}
         if requests.is_waiting(number):
             raise Unavailable("btcore stops: what is left is delivered again when it runs")
         done = requests.get(number)
         if done is not None:
             yield {"sink": table, "replay": attrs.asdict(request_status(done, finished=True))}
+
+    def _kept_status(self, requests: Requests | SharedRequests, number: str) -> ReplayStatus:
+        """Return how far a request has come that no worker here knows, as the journal has it."""
+        kept = requests.get(number)
+        return request_status(kept) if kept is not None else ReplayStatus(number)
 
     def _describe_removal(self, table: str, request: Request | None) -> str:
         """Describe how far a replay came whose sink was taken out of the configuration."""

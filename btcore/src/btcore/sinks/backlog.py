@@ -72,6 +72,7 @@ class Backlog:
         self._is_held = False  # the next reading has no time yet
         self._read_to: Offset = START
         self._lag = Lag()
+        self._dead_letters = 0
         self._looked = -LIMITS_INTERVAL
         self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
@@ -102,8 +103,10 @@ class Backlog:
         return from_microseconds(self._lag.oldest) if self.behind else None
 
     def dead_letters(self) -> int:
-        """Return how many dead letters of the sink the journal keeps. Raises Unavailable."""
-        return len(self._journal.dead_letters(self._context.name))
+        """Return how many dead letters of the sink the journal keeps; as last known where it is unavailable."""
+        with suppress(Unavailable):
+            self._dead_letters = len(self._journal.dead_letters(self._context.name))
+        return self._dead_letters
 
     @property
     def is_up_to_date(self) -> bool:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from btcore import API, BtcoreError, Command, Configuration, LoadConfiguration
 from btmon_nats.connection import Connection
+from btmon_nats.journal.url import parse
+from btmon_nats.login import Login
 from btmon_nats.refusals import meaning
 from btmon_nats.sink import Nats
 from btmon_nats.source import NatsStream
-from btmon_nats.stream import StreamPlan, set_up
+from btmon_nats.stream import StreamPlan, make_buckets, set_up
 from btmon_nats.subjects import MAX_PARTITIONS, PARTITIONS, all_subjects
 
 UNITS = {"h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -31,9 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partitions",
         type=_between(1, MAX_PARTITIONS),
-        default=PARTITIONS,
         metavar="N",
-        help=f"parts that are read apart, once and for all ({PARTITIONS})",
+        help=f"parts that are read apart, once and for all ({PARTITIONS}, or as the journal's URL says)",
     )
     parser.add_argument("--max-age", type=_amount, default=0, metavar="T", help="drop what is older: 30d (never)")
     parser.add_argument("--max-bytes", type=_amount, default=0, metavar="SIZE", help="refuse more: 500GB (never)")
@@ -41,11 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     """Make it. Raises BtcoreError."""
-    login = _find(load(args.config), args.table)
-    plan = StreamPlan(login.stream, args.partitions, args.replicas, float(args.max_age), args.max_bytes)
+    login, partitions = _find(load(args.config), args.table)
+    plan = StreamPlan(login.stream, args.partitions or partitions, args.replicas, float(args.max_age), args.max_bytes)
     connection = Connection(login, "btcore nats setup")
     try:
         done = connection.use(lambda stream: set_up(stream, plan))
+        connection.use(lambda stream: make_buckets(stream, plan), 4 * login.timeout)
     except Exception as error:  # noqa: BLE001 - whatever the client meets
         raise meaning(error, plan.name, login.address, connection.denials.take()) from None
     finally:
@@ -76,14 +78,18 @@ NATS = Command(
 )
 
 
-def _find(configuration: Configuration, name: str | None) -> Nats | NatsStream:
+def _find(configuration: Configuration, name: str | None) -> tuple[Login, int]:
+    """Return where the stream is, and how many partitions it is to have unless that is said."""
     tables = {one.name: one.instance for one in configuration.tables if isinstance(one.instance, Nats | NatsStream)}
+    if name is None and configuration.journal.partition(":")[0] in ("nats", "tls"):
+        journal = parse(configuration.journal)
+        return journal.login, journal.partitions
     found = [one for table, one in tables.items() if name in (None, table, table.partition(".")[2])]
     if not tables:
         raise BtcoreError(f'{configuration.file} has no stream: add [sink.NAME] with use = "nats"')
     if len({one.stream for one in found}) != 1:
         raise BtcoreError(f"expected --table with one of {', '.join(tables)}")
-    return found[0]
+    return found[0], PARTITIONS
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:
