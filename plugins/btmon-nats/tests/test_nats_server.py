@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,7 @@ from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Reject, Retry, SourceCheckpoint, Stop, pack
 from btcore.cli import UNAVAILABLE, main
 from btmon_nats.connection import Connection
+from btmon_nats.holdings import Holdings
 from btmon_nats.login import Login
 from btmon_nats.messages import encode
 from btmon_nats.sink import Nats
@@ -24,6 +26,8 @@ from btmon_nats.source import NatsStream
 pytestmark = pytest.mark.servers
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
+Archive = Callable[..., AbstractContextManager[list[str]]]
+
 METERS = ("01000777", "01000778", "01000779")
 
 
@@ -220,13 +224,34 @@ def test_a_publisher_cannot_write_in_another_s_name(
         url = cluster.servers[0].url
         setup([url], "--replicas", "1", more=f'nkey = "{tmp_path / "admin"}"')
         opened(Nats, url, publisher="house-1", nkey=tmp_path / "house").process_batch(batch(0, 3))
-        thief = opened(Nats, url, publisher="house-2", nkey=tmp_path / "house")
+        thief = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        thief.publisher = "house-2"
         with pytest.raises(Stop, match=r"denies it: permissions violation for publish to \"energy\.\d{3}\.house-2\""):
             thief.process_batch(batch(0, 3))
         found = collect(opened(NatsStream, url, context(), nkey=tmp_path / "archive"))
         assert sorted(identities(found)) == sorted(identities(batch(0, 3).readings))
         with pytest.raises(Stop, match="does not take our account"):
             opened(Nats, url)
+
+
+def test_a_house_asks_the_archive_and_sees_nothing_of_others(
+    archive: Archive, tmp_path: Path, setup: Callable[..., str], opened: Callable[..., Any]
+) -> None:
+    """With the rights of docs/fleet.md a house finds its gaps; another's messages and answers are denied to it."""
+    need(MISSING)
+    keys = [nkeys.from_seed(nkeys.encode_seed(bytes([n] * 32), nkeys.PREFIX_BYTE_USER)) for n in (1, 2, 3)]
+    for name, key in zip(("house", "archive", "admin"), keys, strict=True):
+        (tmp_path / name).write_bytes(key.seed)
+    with NatsCluster(tmp_path, 1, rights(*(key.public_key.decode() for key in keys))) as cluster:
+        url = cluster.servers[0].url
+        setup([url], "--replicas", "1", more=f'nkey = "{tmp_path / "admin"}"')
+        sink = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        sink.process_batch(batch(0, 3))
+        with archive(tmp_path, url, batch(2, 5).readings, nkey=tmp_path / "archive"):
+            assert sorted(sink.find_stored(batch(0, 9))) == sorted(identities(batch(0, 5).readings))
+        thief = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        with pytest.raises(Reject, match=r"permissions violation for publish to .*consumer\.\w+\.energy\.gaps-house-2"):
+            Holdings(thief._connection, "energy", "house-2").in_stream(batch(0, 1).readings)
 
 
 def rights(house: str, archive: str, admin: str) -> str:

@@ -73,11 +73,14 @@ class Connection:
 
     def use(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
         """Run something with JetStream; the connection is opened where it is not. Raises as `open` does."""
+        return self.use_client(lambda client: work(client.jetstream(timeout=self.login.timeout)), patience)
+
+    def use_client(self, work: Callable[[Client], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
+        """Run something with the client itself, as `use` does."""
         if not self.is_open:
             self.open()
         assert self._client is not None  # noqa: S101 - as above
-        timeout = patience or self.login.timeout
-        return self.run(work(self._client.jetstream(timeout=self.login.timeout)), timeout)
+        return self.run(work(self._client), patience or self.login.timeout)
 
     def close(self) -> None:
         """End it, whatever it is at."""
@@ -101,6 +104,7 @@ class Connection:
             "max_reconnect_attempts": 1,  # it tries 60 times otherwise, also where it may not reconnect
             "reconnect_time_wait": 0,
             "connect_timeout": self.login.timeout,
+            "inbox_prefix": self.login.inbox,
             "error_cb": self.denials.note,
             **self.login.options(),
         }

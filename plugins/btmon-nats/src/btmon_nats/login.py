@@ -68,6 +68,11 @@ class Login:
         """The servers, for messages."""
         return ", ".join(self.servers)
 
+    @property
+    def inbox(self) -> str:
+        """Where answers to us come: in a place of our own, so that an account may be kept from those to others."""
+        return "_INBOX"
+
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the cluster takes the account, and keeps what it takes; nothing is published or read."""
         from btmon_nats.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it

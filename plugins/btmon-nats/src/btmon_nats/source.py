@@ -54,6 +54,11 @@ class NatsStream(Login):
         example='{ house-1 = ["01000777"], house-2 = ["01000778", "412345"] }',
     )
 
+    @property
+    def inbox(self) -> str:
+        """Where answers to an archive come."""
+        return "_INBOX_ARCHIVE"
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect, and see that the stream is there. Raises Retry or Stop."""
