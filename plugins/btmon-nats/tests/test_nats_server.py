@@ -87,6 +87,32 @@ def test_it_goes_on_where_the_journal_says(
     assert [one.seconds for one in found] == [5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("lost", [2, 9])
+def test_a_stream_that_was_made_anew_is_read_from_its_beginning(
+    lost: int,
+    server: NatsServer,
+    setup: Callable[..., str],
+    opened: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the cluster lost its disks, the numbers of messages begin again: nothing is passed over, and it is told."""
+    setup([server.url], "--replicas", "1")
+    sink = opened(Nats, server.url)
+    for second in range(5):
+        sink.process_batch(batch(second, second + 1, METERS[:1]))
+    items = list(opened(NatsStream, server.url, context()).collect(Event()))
+    checkpoint = next(one for one in reversed(items) if isinstance(one, SourceCheckpoint))
+    connection = Connection(Login(servers=[server.url]), "operator")
+    connection.use(lambda stream: stream.delete_stream("energy"))
+    connection.close()
+    setup([server.url], "--replicas", "1")
+    for second in range(lost):
+        sink.process_batch(batch(second, second + 1, METERS[:1]))
+    found = collect(opened(NatsStream, server.url, context(checkpoint=checkpoint.state)))
+    assert [one.seconds for one in found] == list(range(lost))
+    assert caplog.messages == ["stream energy was made anew since it was read last: it is read from its beginning"]
+
+
 def test_what_is_published_again_is_stored_once(
     server: NatsServer, setup: Callable[..., str], opened: Callable[..., Any]
 ) -> None:
