@@ -17,6 +17,7 @@ from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Reject, Retry, SourceCheckpoint, Stop, pack
 from btcore.cli import UNAVAILABLE, main
 from btmon_nats.connection import Connection
+from btmon_nats.diagnosis import _version_findings
 from btmon_nats.holdings import Holdings
 from btmon_nats.login import Login
 from btmon_nats.messages import encode
@@ -303,6 +304,16 @@ def test_the_doctor_finds_what_may_lose_readings(tmp_path: Path, setup: Callable
         setup([server.url], "--replicas", "1")
         assert codes(Nats, servers=[server.url], monitoring=[server.monitoring]) == ["few-replicas", "late-sync"]
         assert codes(NatsStream, servers=[server.url], stream="other") == ["unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("version", "count"), [("2.9.1", 1), ("2.14.9", 1), ("2.15.0", 0), ("2.15.0-RC.1", 0), ("3.0", 0), ("", 1)]
+)
+def test_the_doctor_knows_versions_that_lost_readings(version: str, count: int) -> None:
+    """Each server before 2.15 is told, with what to install."""
+    found = list(_version_findings("http://n1:8222", {"version": version}))
+    assert [one.code for one in found] == ["old-server"] * count
+    assert all(one.text.startswith("http://n1:8222 is NATS") and "2.15" in one.advice for one in found)
 
 
 def test_the_doctor_is_content_with_a_cluster(tmp_path: Path, setup: Callable[..., str]) -> None:
