@@ -82,8 +82,9 @@ class NatsStream(Login):
                 self._look_for_gap(sequence)
                 yield from self._readings(message)
                 self._next = sequence + 1
+            if messages:  # once for all of these: each is a commit of the journal
                 made = {"stream": self.stream, "made": self._made}
-                yield SourceCheckpoint(json.dumps({**made, "sequence": sequence}))
+                yield SourceCheckpoint(json.dumps({**made, "sequence": self._next - 1}))
             if self._once and not messages:
                 return
 
