@@ -285,7 +285,7 @@ def _serials(plugin: Any) -> Sequence[str]:  # noqa: ANN401 - any plugin
 
 def _watch(parts: dict[Connection, Any], counts: dict[Connection, Counts], count: int) -> None:
     """Show how it goes until all parts have ended."""
-    open_parts, shown, before = set(parts), time.monotonic(), 0
+    open_parts, last, before = set(parts), time.monotonic(), 0
     failures: dict[Connection, str] = {}
     while open_parts:
         for one in wait(open_parts, REPORT):
@@ -295,10 +295,10 @@ def _watch(parts: dict[Connection, Any], counts: dict[Connection, Counts], count
                 counts[one] = Counts(*numbers)
             except (EOFError, OSError):
                 open_parts.discard(one)
-        if (now := time.monotonic()) - shown >= SHOW:
+        if (now := time.monotonic()) - last >= SHOW:
             total = sum(counts.values(), Counts())
-            say(line(total, count, (total.sent - before) / (now - shown), failures.values()))
-            shown, before = now, total.sent
+            say(line(total, count, (total.sent - before) / (now - last), failures.values()))
+            last, before = now, total.sent
 
 
 def line(total: Counts, count: int, rate: float, failures: Iterable[str]) -> str:

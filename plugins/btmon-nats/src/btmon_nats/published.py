@@ -99,9 +99,9 @@ class Published:
 
     def _add(self, data: bytes) -> None:
         with suppress(NotAMessage):  # it has no reading; the archive reports it
-            self._keep((one.serial, one.key) for one in decode(data))
+            self._remember((one.serial, one.key) for one in decode(data))
 
-    def _keep(self, readings: Iterable[tuple[str, int]]) -> None:
+    def _remember(self, readings: Iterable[tuple[str, int]]) -> None:
         for serial, key in readings:
             self._known.setdefault(serial, array("q")).append(key)
             self._sorted.discard(serial)
