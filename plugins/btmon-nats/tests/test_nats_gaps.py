@@ -27,6 +27,7 @@ from btmon_nats.connection import Connection
 from btmon_nats.gaps import HOUR, Gaps
 from btmon_nats.login import Login
 from btmon_nats.messages import decode
+from btmon_nats.published import Keys
 from btmon_nats.questions import answer, question, refusal, stored_in
 from btmon_nats.sink import Nats
 from btmon_sqlite.sink import Sqlite
@@ -130,6 +131,43 @@ def test_a_sink_knows_what_has_arrived(
         assert set(sink.find_stored(Batch(every))) == identities(every[:900])
         sink.process_batch(Batch(every[900:]))
         assert set(sink.find_stored(Batch(every))) == identities(every)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("is_purged", [True, False])
+def test_what_the_stream_has_dropped_is_missing_again(
+    is_purged: bool,
+    archive: Archive,
+    tmp_path: Path,
+    server: NatsServer,
+    setup: Callable[..., str],
+    opened: Callable[..., Any],
+) -> None:
+    """A sink that has looked through the stream believes in nothing that was dropped since, or lost with the disks."""
+    setup([server.url], "--replicas", "1")
+    sink, some = opened(Nats, server.url), readings(0, 5)
+    operator = Connection(Login(servers=[server.url]), "operator")
+    with archive(tmp_path, server.url, ()):
+        sink.process_batch(Batch(some))
+        assert set(sink.find_stored(Batch(some))) == identities(some)
+        if is_purged:
+            operator.use(lambda stream: stream.purge_stream("energy"))
+        else:
+            operator.use(lambda stream: stream.delete_stream("energy"))
+            setup([server.url], "--replicas", "1")
+        operator.close()
+        assert sink.find_stored(Batch(some)) == []
+        sink.process_batch(Batch(some[::-1]))
+        assert set(sink.find_stored(Batch(some))) == identities(some)
+
+
+@given(st.lists(st.integers(0, 20)), st.integers(0, 20))
+def test_the_last_message_of_a_key_is_known(keys: list[int], asked: int) -> None:
+    """In whatever order keys were published, and however often one was."""
+    known = Keys()
+    for message, key in enumerate(keys, 1):
+        known.add(key, message)
+    assert known.message_of(asked) == max((n for n, key in enumerate(keys, 1) if key == asked), default=0)
 
 
 @pytest.mark.servers
