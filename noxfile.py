@@ -224,6 +224,16 @@ def bench_sinks(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_fleet(session: nox.Session) -> None:
+    """Measure a fleet: houses to a NATS stream, that to PostgreSQL, the whole way, and what a leader's death costs."""
+    install_debian_packages(session)
+    session.install(
+        "--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-nats", "plugins/btmon-sql")
+    )
+    session.run("python", "tests/bench/fleet.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz each parser of what comes from outside: for a minute, or `nox -s fuzz -- SECONDS [PARSER ...]`."""
     plugins = ["plugins/btmon-ascii", "plugins/btmon-http"]

@@ -5,7 +5,7 @@ A command is imported when it is asked for, or when all are listed. What a comma
 """
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,21 @@ def load_configuration(file: Path) -> Configuration:
         *(Table(one.table, "sink", one.instance, one.delivery.polarity or site.polarity) for one in site.sinks),
         *(Table(decoder.table, "decoder", decoder.instance) for decoder in site.decoders),
     )
-    return Configuration(site.file, tables, site.channels, site.journal, partial(_ask, site))
+    journalled = partial(_journalled, site)
+    return Configuration(site.file, tables, site.channels, site.journal, partial(_ask, site), journalled)
 
 
 def _ask(site: Site, question: str) -> Mapping[str, Any]:
     """Ask the program that runs with a configuration. Raises Unavailable, ConfigurationError."""
     state_directory.check(site.state, site.file)
     return ask_once(site.state, question)
+
+
+def _journalled(site: Site, since: int | None = None, until: int | None = None) -> Iterator[tuple[str, int, str]]:
+    """Yield what identifies the readings of the journal. Raises Unavailable, ConfigurationError."""
+    from btcore.cli.journal import ask_journal  # noqa: PLC0415 - few commands need it
+
+    state_directory.check(site.state, site.file)
+    for answer in ask_journal(site, {"action": "identities", "since": since, "until": until}):
+        for serial, key, form in answer["readings"]:
+            yield str(serial), int(key), str(form)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -25,6 +25,9 @@ from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
 from btcore.status.report import replay_line
 from btcore.text import nearest, plural
+
+if TYPE_CHECKING:
+    from btcore.capture.export import Span
 
 MAX_READ = 500
 """Journal entries read at once."""
@@ -166,15 +169,18 @@ class Mending:
     # --- the journal
 
     def look_after(self, request: Answer) -> Iterator[Answer]:
-        """Check the journal, or export a part of it; compacting is for a site at rest."""
+        """Check the journal, export a part of it, or what identifies its readings; compact one that is at rest."""
         match request.get("action"):
             case "check":
                 yield {"faults": list(self._faults())}
             case "export":
-                from btcore.capture.export import Span, export  # noqa: PLC0415 - as for imports
+                from btcore.capture.export import export  # noqa: PLC0415 - as for imports
 
-                span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
-                yield from map(attrs.asdict, export(self.journal, span))
+                yield from map(attrs.asdict, export(self.journal, _span(request)))
+            case "identities":
+                from btcore.capture.export import identities  # noqa: PLC0415 - as for imports
+
+                yield from ({"readings": some} for some in identities(self.journal, _span(request)) if some)
             case "compact":
                 raise Unavailable("compacting takes the journal away from the meters for long: stop btcore first")
 
@@ -202,6 +208,12 @@ class Mending:
                 unread.update(entry.format for entry in entries if decoders.read_entry(entry) is None)
         for form, count in unread.items():
             yield f"{plural(count, 'reading')} of format {form} cannot be read by any decoder of the configuration"
+
+
+def _span(request: Answer) -> "Span":
+    from btcore.capture.export import Span  # noqa: PLC0415 - as for imports
+
+    return Span(request.get("since"), request.get("until"), request.get("meters", ()))
 
 
 def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore nats setup`: makes the stream that a configuration names, or changes it, and says what it did."""
+"""`btcore nats`: makes the stream that a configuration names, looks for gaps, answers for an archive.
+
+What is done is in other rooms (`stream.py`, `finding.py`, `answering.py`); here are the arguments.
+"""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
-from btcore import API, BtcoreError, Command, Configuration, LoadConfiguration
+from btcore import API, BtcoreError, Command, Configuration, LoadConfiguration, Table
+from btmon_nats.answering import Answering
 from btmon_nats.connection import Connection
+from btmon_nats.finding import add_gap_arguments, find_gaps
 from btmon_nats.journal.url import parse
 from btmon_nats.login import Login
 from btmon_nats.refusals import meaning
@@ -24,7 +30,12 @@ MAX_REPLICAS = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `btcore nats`."""
-    parser.add_argument("action", choices=("setup",), help="setup: make the stream, or change it")
+    parser.add_argument(
+        "action",
+        choices=("setup", "gaps", "answer"),
+        help="setup: make the stream, or change it; gaps: what of a house has not come to the archive; answer: tell"
+        " houses what the archive has, until Ctrl-C",
+    )
     parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="the configuration")
     parser.add_argument("--table", metavar="NAME", help="the sink or source whose stream it is, if there are several")
     parser.add_argument(
@@ -38,12 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-age", type=_amount, default=0, metavar="T", help="drop what is older: 30d (never)")
     parser.add_argument("--max-bytes", type=_amount, default=0, metavar="SIZE", help="refuse more: 500GB (never)")
+    parser.add_argument("--sink", metavar="NAME", help="with answer: the sink that knows what is stored")
+    add_gap_arguments(parser)
 
 
 def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
-    """Make it. Raises BtcoreError."""
-    login, partitions = _find(load(args.config), args.table)
-    plan = StreamPlan(login.stream, args.partitions or partitions, args.replicas, float(args.max_age), args.max_bytes)
+    """Do it; return the exit code. Raises BtcoreError."""
+    configuration = load(args.config)
+    if args.action == "gaps":
+        return find_gaps(args, configuration)
+    login, partitions = _find(configuration, args.table)
+    if args.action == "answer":
+        connection = Connection(login, "btcore nats answer")
+        Answering(connection, login.stream, _find_sink(configuration, args.sink), _say).run(Event())
+        return 0
+    return _set_up(args, login, args.partitions or partitions)
+
+
+def _set_up(args: argparse.Namespace, login: Login, partitions: int) -> int:
+    plan = StreamPlan(login.stream, partitions, args.replicas, float(args.max_age), args.max_bytes)
     connection = Connection(login, "btcore nats setup")
     try:
         done = connection.use(lambda stream: set_up(stream, plan))
@@ -72,7 +96,7 @@ def describe(plan: StreamPlan) -> str:
 
 NATS = Command(
     api=API,
-    help="make the stream of NATS JetStream that sinks publish to",
+    help="make the stream of NATS JetStream, and find what has not come to the archive",
     add_arguments=add_arguments,
     run=run,
 )
@@ -90,6 +114,29 @@ def _find(configuration: Configuration, name: str | None) -> tuple[Login, int]:
     if len({one.stream for one in found}) != 1:
         raise BtcoreError(f"expected --table with one of {', '.join(tables)}")
     return found[0], PARTITIONS
+
+
+def _find_sink(configuration: Configuration, name: str | None) -> Table:
+    """Return the sink that knows which readings are stored: each of them, so one with the schema `counters`."""
+    known = [
+        one
+        for one in configuration.tables
+        if one.kind == "sink"
+        and hasattr(one.instance, "find_stored")
+        and not isinstance(one.instance, Nats)
+        and getattr(one.instance, "schema", "counters") == "counters"
+    ]
+    found = [one for one in known if name in (None, one.name, one.name.partition(".")[2])]
+    if not known:
+        raise BtcoreError(f"{configuration.file} has no sink that stores each reading, such as sql or sqlite")
+    if len(found) != 1:
+        raise BtcoreError(f"expected --sink with one of {', '.join(one.name for one in known)}")
+    return found[0]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"btcore nats answer: {text}\n")
+    sys.stderr.flush()
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:

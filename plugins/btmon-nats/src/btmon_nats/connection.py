@@ -78,12 +78,16 @@ class Connection:
 
     def use(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
         """Run something with JetStream; the connection is opened where it is not. Raises as `open` does."""
+        return self.use_client(lambda client: work(client.jetstream(timeout=self.login.timeout)), patience)
+
+    def use_client(self, work: Callable[[Client], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
+        """Run something with the client itself, as `use` does."""
         if not self.is_open:
             self.open()
         client = self._client
         if client is None:
             raise Retry(f"{self.login.address} was left meanwhile")
-        return self.run(work(client.jetstream(timeout=self.login.timeout)), patience or self.login.timeout)
+        return self.run(work(client), patience or self.login.timeout)
 
     def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin something that goes on by itself; it is open. What ends the connection cancels it."""
@@ -119,6 +123,7 @@ class Connection:
             "max_reconnect_attempts": 1,  # it tries 60 times otherwise, also where it may not reconnect
             "reconnect_time_wait": 0,
             "connect_timeout": self.login.timeout,
+            "inbox_prefix": self.login.inbox,
             "error_cb": self.denials.note,
             **self.login.options(),
         }
