@@ -13,6 +13,7 @@ from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.pace import Pace
 from btcore.journal.shared_readings import SharedReadings
 from btcore.replay.requests import RequestBook
 from btcore.settings import Context
@@ -64,6 +65,7 @@ class WorkerFactory:
         self._requests = requests
         self._cache = SampleCache()
         self._shared = SharedReadings()
+        self._pace = Pace()
         self._clock_watch = clock_watch
         self._hosting = hosting or Hosting()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
@@ -96,6 +98,7 @@ class WorkerFactory:
             grace=self._options.grace,
         )
         worker.doubt_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _reading(self, source: Source) -> Source:
@@ -125,6 +128,7 @@ class WorkerFactory:
             requests=requests,
         )
         worker.wait_for_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
