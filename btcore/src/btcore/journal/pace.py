@@ -27,6 +27,7 @@ class Pace:
         """Begin without sinks."""
         self._change = Condition()
         self._read: dict[str, Offset] = {}
+        self.is_waiting = False
 
     def has_read(self, sink: str, offset: Offset) -> None:
         """Note how far a sink has read."""
@@ -37,9 +38,13 @@ class Pace:
     def wait(self, newest: Offset) -> None:
         """Wait until all sinks that keep up have nearly read up to the newest offset; those that do not are left."""
         with self._change:
+            if not self._late(newest):
+                return
+            self.is_waiting = True
             if not self._change.wait_for(lambda: not self._late(newest), TIMEOUT):
                 for sink in self._late(newest):
                     del self._read[sink]  # until it reads on
+            self.is_waiting = False
 
     def _late(self, newest: Offset) -> list[str]:
         return [sink for sink, offset in self._read.items() if newest - NEAR < offset < newest - LEAD]
