@@ -215,6 +215,10 @@ class Reading:
     _key: int | None = attrs.field(default=None, init=False, repr=False)
     _continued: int = attrs.field(default=0, init=False, repr=False)
     """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
+    _taken: int = attrs.field(default=0, init=False, repr=False)
+    """The number that its source has given it; 0 where it did not come in during this run."""
+    _continued_taken: int = attrs.field(default=0, init=False, repr=False)
+    """The number of the reading that it is known to continue: what the source has found out, no sink needs to."""
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -281,14 +285,23 @@ def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:
 
 
 def is_known_to_continue(newer: Reading, older: Reading) -> bool:
-    """Whether `note_continued` was called for a reading and the one at that offset."""
-    return newer._continued == older.offset != 0  # noqa: SLF001 - it is for no plugin
+    """Whether `note_continued` was called for a reading and the older one, or for both as their source has them."""
+    return newer._continued == older.offset != 0 or newer._continued_taken == older._taken != 0  # noqa: SLF001 - it is for no plugin
 
 
 def note_continued(newer: Reading, older: Reading) -> bool:
     """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
     object.__setattr__(newer, "_continued", older.offset)
     return True
+
+
+def note_taken(reading: Reading, taken: Reading) -> None:
+    """Note which reading of its source a reading of the journal is. In both, all but offset and serial are the same.
+
+    The offset of that one is a number of this run, and no offset of the journal.
+    """
+    object.__setattr__(reading, "_taken", taken.offset)
+    object.__setattr__(reading, "_continued_taken", taken._continued)  # noqa: SLF001 - as above
 
 
 def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types

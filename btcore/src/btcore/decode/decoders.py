@@ -19,7 +19,16 @@ from btcore.decode.telnet import Doubled, Stuffed, Transformer
 from btcore.formats import Format, Number
 from btcore.journal import Entry
 from btcore.journal.shared_readings import SharedReadings
-from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
+from btcore.records import (
+    Damaged,
+    Incomplete,
+    Packet,
+    Reading,
+    Unwanted,
+    from_microseconds,
+    note_taken,
+    trusted_reading,
+)
 from btcore.settings import Context
 
 log = logging.getLogger("btcore.decode.decoders")
@@ -223,6 +232,10 @@ class Decoders:
 
     # --- readings of journal entries
 
+    def add_taken(self, reading: Reading) -> None:
+        """Let all workers know the reading that a source has made of a packet, and followed."""
+        self._shared.add_taken(reading)
+
     def read_entry(self, entry: Entry) -> Reading | None:
         """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged.
 
@@ -258,7 +271,10 @@ class Decoders:
         form, sent, numbers = found
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
         serial = self._name_meter(entry.source, entry.address, sent, entry.serial, form.name)
-        return sent, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+        reading = trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+        if (taken := self._shared.reading_of(entry)) is not None and taken.format is form:
+            note_taken(reading, taken)
+        return sent, reading
 
     def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...] | None] | None:
         """Return the format of an entry, the serial number that its packet shows, and its numbers."""

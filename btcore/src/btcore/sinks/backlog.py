@@ -20,6 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.clock_watch import ClockWatch, without_time
+from btcore.journal.pace import Pace
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
@@ -68,6 +69,7 @@ class Backlog:
         self._retry = retry
         self._reporter = reporter
         self._progress = Progress(journal, context, retry, fingerprint)
+        self.pace = Pace()
         self.clock_watch: ClockWatch | None = None  # readings wait until their time is known
         self._is_held = False  # the next reading has no time yet
         self._read_to: Offset = START
@@ -171,6 +173,7 @@ class Backlog:
             reading = self._wanted(entry)
             if reading is not None:
                 self._feed(reading, after, steps)
+        self.pace.has_read(self._context.name, self._read_to)
         return steps, not entries
 
     def _with_times(self, entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -21,6 +21,7 @@ from btcore.errors import InvalidPluginResult, Stop
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, Superseded
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.pace import Pace
 from btcore.journal.partitions import Share
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
@@ -115,6 +116,10 @@ class SinkWorker:
     def wait_for_clock(self, clock_watch: ClockWatch | None) -> None:
         """Let readings wait until their time is known. Called before the worker starts."""
         self.backlog.clock_watch = clock_watch
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Let the writers of bursts know how far it has read. Called before the worker starts."""
+        self.backlog.pace = pace
 
     @property
     def delivered(self) -> int:

@@ -14,6 +14,7 @@ from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.pace import Pace
 from btcore.journal.partitions import Share, partitioned
 from btcore.journal.shared_readings import SharedReadings
 from btcore.replay.requests import RequestBook
@@ -66,6 +67,7 @@ class WorkerFactory:
         self._requests = requests
         self._cache = SampleCache()
         self._shared = SharedReadings()
+        self._pace = Pace()
         self._clock_watch = clock_watch
         self._hosting = hosting or Hosting()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
@@ -98,6 +100,7 @@ class WorkerFactory:
             grace=self._options.grace,
         )
         worker.doubt_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _reading(self, source: Source) -> Source:
@@ -134,6 +137,7 @@ class WorkerFactory:
             share=share,
         )
         worker.wait_for_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:

@@ -27,6 +27,9 @@ BROKEN = (
 )
 """What `replay` raises for a record that says nothing that is known."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""Made once: `json.dumps` makes an encoder for each record."""
+
 SOURCE_STATE = "SELECT state FROM source_checkpoint WHERE source = ?"
 
 KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
@@ -93,4 +96,4 @@ def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[lis
 
 
 def _line(**record: object) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return _encode(record).encode("utf-8", "surrogatepass") + b"\n"
