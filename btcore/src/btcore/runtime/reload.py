@@ -6,7 +6,6 @@ A configuration with a mistake changes nothing. What is restarted is decided in 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -38,6 +37,8 @@ class Loading:
 
     def __init__(self, load: Callable[[], Site]) -> None:
         """Begin it."""
+        from concurrent.futures import Future  # noqa: PLC0415 - nothing else needs it
+
         self._found: Future[Site] = Future()
         self._deadline = monotonic() + LOAD_TIMEOUT
         Thread(target=self._work, args=(load,), name="configuration", daemon=True).start()
