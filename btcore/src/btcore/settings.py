@@ -7,7 +7,7 @@ How a table of the configuration becomes an instance belongs to `config/load.py`
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
 
 import attrs
 
@@ -15,7 +15,9 @@ from btcore.channel_descriptions import ChannelDescription
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
-from btcore.tariff import Tariff
+
+if TYPE_CHECKING:
+    from btcore.tariff import Tariff
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -232,7 +234,7 @@ class Context:
     dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = attrs.field(
         default=lambda _request: {"letters": []}, repr=False
     )
-    tariff: Tariff | None = attrs.field(default=None, repr=False)
+    tariff: "Tariff | None" = attrs.field(default=None, repr=False)
     replay: Callable[..., bool] = attrs.field(default=lambda **_ask: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:

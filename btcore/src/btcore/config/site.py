@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -19,11 +19,13 @@ from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.formats import MAX_NAME
 from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
-from btcore.origin import origin_of
+from btcore.origin import DERIVED, origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
-from btcore.tariff import Tariff
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
-from btcore.virtual.counting import SOURCE, VirtualChannel
+
+if TYPE_CHECKING:  # most sites have neither
+    from btcore.tariff import Tariff
+    from btcore.virtual.counting import VirtualChannel
 
 
 def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, sink or decoder
@@ -188,9 +190,9 @@ class Site:
     meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
     channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
-    virtual_channels: tuple[VirtualChannel, ...] = ()
+    virtual_channels: "tuple[VirtualChannel, ...]" = ()
     metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
-    tariff: Tariff | None = None
+    tariff: "Tariff | None" = None
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
@@ -203,9 +205,9 @@ class Site:
         if not self.virtual_channels:
             return self.sources
         derived = Source(
-            name=SOURCE,
+            name=DERIVED,
             table="channels",
-            plugin=SOURCE,
+            plugin=DERIVED,
             instance=self.virtual_channels,
             max_new_meters_per_day=0,
             max_packets_per_second=0,

@@ -14,8 +14,6 @@ from typing import Any
 import attrs
 import tomli
 
-from btcore.config.toml_mistakes import Line, describe_mistake, lookalike_character
-
 Key = tuple[str | int, ...]
 """The path to a value: names of tables and keys, and the index in an array of tables."""
 
@@ -182,11 +180,15 @@ def _line_of(error: Exception) -> int | None:
 
 
 def _unclosed(line: str) -> str:
+    from btcore.config.toml_mistakes import lookalike_character  # noqa: PLC0415 - only where there is a mistake
+
     return lookalike_character(line) or "this is not TOML: the text, list or table that starts here is never closed"
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
     """Return the message of a mistake, by the line at which the parser stopped; `begins` as in `Line`."""
+    from btcore.config.toml_mistakes import Line, describe_mistake  # noqa: PLC0415 - as above
+
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
     found = re.search(r"column (\d+)\)$", str(error))
     column = int(found[1]) - 1 if found else 0

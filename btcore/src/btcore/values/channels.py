@@ -14,6 +14,9 @@ from btcore.settings import ChannelRef
 from btcore.values.channel_hints import channel_hint
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
 
+EXPRESSION = "expression"
+"""The key by which an entry of [channels] is a virtual channel."""
+
 
 @attrs.frozen
 class KnownChannels:
@@ -45,6 +48,11 @@ def known_channels(
         complete and None not in declared,
         frozenset(label for form in formats for label in form.pulses),
     )
+
+
+def is_virtual(value: object) -> bool:
+    """Whether an entry of [channels] is a virtual channel."""
+    return isinstance(value, dict) and EXPRESSION in value
 
 
 def labels_of(form: Format) -> Iterator[str]:
