@@ -11,11 +11,12 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import BtcoreError
 from btcore.settings import Kind, Polarity
 
 
-@attrs.frozen
+@frozen
 class Table:
     """A source, sink or decoder of a configuration: `name` is its table (`sink.roof`), `instance` that of its plugin.
 
@@ -32,7 +33,7 @@ def _ask_nobody(question: str) -> Mapping[str, Any]:
     raise BtcoreError(f"nobody can be asked `{question}`: this configuration was not loaded by btcore")
 
 
-@attrs.frozen
+@frozen
 class Configuration:
     """A configuration without mistakes: its file, its tables in their order, and the names of channels.
 
@@ -57,7 +58,7 @@ LoadConfiguration = Callable[[Path], Configuration]
 """Loads a configuration. What it raises is for the core, which reports every mistake with its line."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Command:
     """A command that a distribution adds: entry point of the group `btcore.commands`, by the command's name.
 

@@ -12,6 +12,7 @@ import attrs
 import pluggy
 
 from btcore import predecessor
+from btcore.classes import frozen
 from btcore.entry_points import EntryPoint, distributions
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.formats import packet_formats
@@ -67,7 +68,7 @@ class PluginError(BtcoreError):
     """A plugin that is not installed, or cannot be used."""
 
 
-@attrs.frozen
+@frozen
 class Installed:
     """One plugin, or one of another group of entry points, of an installed distribution; not imported yet."""
 

@@ -13,13 +13,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import attrs
+from btcore.classes import frozen
 
 _VALUE = re.compile(r"([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
 """A module, and what in it (PyPA's specification of entry points)."""
 
 
-@attrs.frozen
+@frozen
 class EntryPoint:
     """One entry point: the group, its name, and what it names: `module:name`."""
 
@@ -36,7 +36,7 @@ class EntryPoint:
         return attrgetter(found[2])(module) if found[2] else module
 
 
-@attrs.frozen
+@frozen
 class Distribution:
     """A distribution that has entry points of some group."""
 

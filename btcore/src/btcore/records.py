@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.formats import MAX_NAME, SECONDS, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
@@ -42,7 +43,7 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
     return bytes(data)
 
 
-@attrs.frozen
+@frozen
 class Chunk:
     """Bytes as they came in, of one stream: a serial line, a TCP connection, a file.
 
@@ -79,7 +80,7 @@ MAX_CHECKPOINT = 100_000
 """The most characters of a source's checkpoint."""
 
 
-@attrs.frozen
+@frozen
 class SourceCheckpoint:
     """How far a source has come, as its own text; for a source that reads a store of its own, such as a database.
 
@@ -98,7 +99,7 @@ class SourceCheckpoint:
             raise ValueError(f"a source's checkpoint: more than {MAX_CHECKPOINT} characters, {len(self.state)}")
 
 
-@attrs.frozen
+@frozen
 class Packet:
     """A complete packet at the start of a stream's buffer: its length, and what was read from it.
 
@@ -116,7 +117,7 @@ class Packet:
     """The unpacked numbers, set by the core once it has checked them; a decoder leaves this out."""
 
 
-@attrs.frozen
+@frozen
 class Incomplete:
     """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet.
 
@@ -126,7 +127,7 @@ class Incomplete:
     size: int = 0
 
 
-@attrs.frozen
+@frozen
 class Damaged:
     """Answer of `decode_packet`: this looks like one of this decoder's packets, but is damaged. Skipped and counted.
 
@@ -138,7 +139,7 @@ class Damaged:
     size: int = 1
 
 
-@attrs.frozen
+@frozen
 class Unwanted:
     """A packet of a format that the source does not take: all its bytes are junk. `format` is the format's name."""
 
@@ -146,7 +147,7 @@ class Unwanted:
     format: str = ""
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """A part of a stream: the bytes of one packet, or those between two (answers, a keep-alive, junk)."""
 
@@ -154,7 +155,7 @@ class Piece:
     packet: Packet | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Reading:
     """One meter at one moment. It never changes.
 
@@ -276,7 +277,7 @@ def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> 
     return trusted_reading(reading.numbers, reading.time, reading.format, serial, reading.raw, source, offset, *more)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Sample:
     """What one meter measured between two of its readings. It never changes.
 
@@ -334,7 +335,7 @@ class Sample:
         return self.newer.get(label) if value is None and label not in self.values else value
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Batch:
     """What one call of `process_batch` delivers, in the order of the journal, oldest first.
 

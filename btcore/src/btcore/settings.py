@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, Ty
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
@@ -65,7 +66,7 @@ class Secret:
         return hash(self._text)
 
 
-@attrs.frozen
+@frozen
 class ChannelRef:
     """One channel or label of one meter, as a configuration names it.
 
@@ -86,7 +87,7 @@ class ChannelRef:
         return not self.serial or self.serial == serial
 
 
-@attrs.frozen
+@frozen
 class Claim:
     """Something that only one table of a configuration can use, such as `tcp port 8083`.
 
@@ -100,7 +101,7 @@ class Claim:
     per_meter: bool = False
 
 
-@attrs.frozen
+@frozen
 class StreamStatus:
     """What the core has found so far in one stream of a source: complete packets, and the bytes since the last one."""
 
@@ -138,7 +139,7 @@ def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(names))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Delivery:
     """How the core delivers to a sink. All durations are seconds.
 
@@ -195,7 +196,7 @@ class Delivery:
     )
 
 
-@attrs.frozen
+@frozen
 class Context:
     """What an instance is given when it is opened.
 

@@ -10,11 +10,10 @@ from itertools import chain
 from operator import add, gt, itemgetter, sub
 from typing import Any
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.links import Lifetime, Link, hidden_key
 from btcore.calculate.transition import elapsed_between
+from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
 from btcore.settings import Polarity
@@ -31,7 +30,7 @@ Column = Sequence[float]
 """A number of each channel."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Columns:
     """Where the counters of a format's channels are among its numbers and a 0 behind them, those with a sign first.
 

@@ -12,8 +12,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.config.site import core_settings
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
@@ -24,7 +23,7 @@ from btcore.values.declarations import faults_of
 from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
-@attrs.frozen
+@frozen
 class PluginInfo:
     """What is known about one installed plugin; `error` is the reason if it cannot be loaded."""
 

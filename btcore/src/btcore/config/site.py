@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
@@ -41,7 +42,7 @@ def _check_serial(_source: object, _field: object, value: str) -> None:
         raise ValueError(f"expected a serial number of at most {MAX_NAME} characters")
 
 
-@attrs.frozen
+@frozen
 class Source:
     """One source: a plugin's instance, and how the core takes in what it yields.
 
@@ -101,7 +102,7 @@ class Source:
         return origin_of(type(self.instance))
 
 
-@attrs.frozen
+@frozen
 class Sink:
     """One sink: a plugin's instance, and how the core delivers to it.
 
@@ -124,7 +125,7 @@ class Sink:
         return self.hosted if self.delivery.only_live is None else self.delivery.only_live
 
 
-@attrs.frozen
+@frozen
 class Decoder:
     """One decoder: a plugin's instance."""
 
@@ -135,7 +136,7 @@ class Decoder:
     settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
 
 
-@attrs.frozen
+@frozen
 class JournalSettings:
     """The settings of the table [journal]; a `journal` that is a text is short for one with `use` alone."""
 
@@ -154,7 +155,7 @@ class JournalSettings:
     )
 
 
-@attrs.frozen
+@frozen
 class Site:
     """Everything that a configuration defines.
 

@@ -14,6 +14,8 @@ from typing import Any
 import attrs
 import tomli
 
+from btcore.classes import define, frozen
+
 Key = tuple[str | int, ...]
 """The path to a value: names of tables and keys, and the index in an array of tables."""
 
@@ -33,7 +35,7 @@ MAX_REPAIRS = 50
 """The most statements that are removed because they conflict with others: the text is parsed again after each."""
 
 
-@attrs.frozen
+@frozen
 class Mistake:
     """One syntax mistake, and its line (from 1)."""
 
@@ -41,7 +43,7 @@ class Mistake:
     message: str
 
 
-@attrs.frozen
+@frozen
 class Statement:
     """One statement: its first line (from 1), its text, its data, and the table that it is in."""
 
@@ -61,7 +63,7 @@ class Statement:
         return self.line + self.text.count("\n") - 1
 
 
-@attrs.frozen
+@frozen
 class TomlDocument:
     """The data of a TOML text, as far as it can be read.
 
@@ -99,7 +101,7 @@ def read(text: str) -> TomlDocument:
     return TomlDocument(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
 
 
-@attrs.define
+@define
 class _StatementSplitter:
     """Splits lines into statements."""
 

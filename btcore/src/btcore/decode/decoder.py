@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pluggy
 
+from btcore.classes import define
 from btcore.decode.brultech import FORMATS
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
@@ -41,7 +42,7 @@ def hook_caller(instance: object, who: str = "") -> Any:  # noqa: ANN401 - plugg
     return manager.hook
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Decoder:
     """One decoder plugin of a worker.
 

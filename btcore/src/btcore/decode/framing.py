@@ -16,8 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.telnet import Transformer
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.text import plural
@@ -34,7 +33,7 @@ MAX_PACKET = 1 << 16
 """Bytes of the longest packet: a decoder that asks for more is not waited for."""
 
 
-@attrs.define
+@define
 class StreamCounts:
     """Counts of what was found in streams: complete packets, junk bytes, and damaged packets."""
 

@@ -9,8 +9,7 @@ those who ask.
 import re
 from datetime import UTC, datetime
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech
 from btcore.decode.decoders import Decoders
 
@@ -18,7 +17,7 @@ SAMPLE = 2048
 """The most bytes that are looked at: three times the longest packet."""
 
 
-@attrs.frozen
+@frozen
 class Kind:
     """One kind of bytes. `name` identifies it, `seen` says what it is, `advice` what to do.
 

@@ -10,8 +10,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.config.site import Site
 from btcore.control.requests import Request, RequestQueue
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
@@ -78,7 +77,7 @@ def _too_late() -> Unavailable:
     )
 
 
-@attrs.frozen
+@frozen
 class _Reload:
     """A reload under way: who asked, what is answered, and until when its workers are waited for."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.formats import Format
@@ -36,7 +37,7 @@ SHORTEST_RETENTION = 86_400.0
 """Seconds: less than a day would delete what was just stored."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SqlWriter:
     """Stores the batches of one sink. `connect` opens a connection; it raises SqlError. `where` names the database."""
 

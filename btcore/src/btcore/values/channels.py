@@ -7,8 +7,7 @@ configuration declare which labels exist; if one of them does not, labels are no
 
 from collections.abc import Collection, Iterable, Iterator
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.settings import ChannelRef
 from btcore.values.channel_hints import channel_hint
@@ -18,7 +17,7 @@ EXPRESSION = "expression"
 """The key by which an entry of [channels] is a virtual channel."""
 
 
-@attrs.frozen
+@frozen
 class KnownChannels:
     """The packet formats and labels that the plugins of a configuration declare.
 

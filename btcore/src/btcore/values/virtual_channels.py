@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.text import nearest
 from btcore.values.channels import EXPRESSION, KnownChannels, is_virtual, parse_channel
 from btcore.values.convert import convert
@@ -26,7 +27,7 @@ MAX_CHANNELS = 32
 Factors = dict[tuple[str, str], Fraction]
 
 
-@attrs.frozen
+@frozen
 class Found:
     """The virtual channels, what [channels] says of each by `NAME_ch1`, and the mistakes in them, by their keys."""
 
