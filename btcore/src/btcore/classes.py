@@ -66,6 +66,6 @@ def _hash(self: Any) -> int:  # noqa: ANN401 - as above
 
 @recursive_repr("...")
 def _show(self: Any) -> str:  # noqa: ANN401 - as above
-    shown = [(field.name, field.repr) for field in self.__attrs_attrs__ if field.repr]
-    texts = (f"{name}={(repr if show is True else show)(getattr(self, name))}" for name, show in shown)
+    fields = [(field.name, field.repr) for field in self.__attrs_attrs__ if field.repr]
+    texts = (f"{name}={(repr if show is True else show)(getattr(self, name))}" for name, show in fields)
     return f"{self.__class__.__qualname__.rpartition('>.')[2]}({', '.join(texts)})"

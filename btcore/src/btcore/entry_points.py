@@ -5,6 +5,7 @@ That module brings 70 others for its messages and archives: a third of the start
 such as a distribution within a zip file, it is asked.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ def distributions(group: str) -> Iterator[Distribution]:
 
 def _in_folder(folder: Path, group: str) -> Iterator[Distribution]:
     try:
-        infos = [one for one in folder.iterdir() if one.suffix in {".dist-info", ".egg-info"}]
+        with os.scandir(folder) as found:
+            infos = [folder / one.name for one in found if one.name.endswith((".dist-info", ".egg-info"))]
     except OSError:
         return
     for info in infos:
