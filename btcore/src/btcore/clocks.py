@@ -35,7 +35,7 @@ def is_absurd(time: datetime) -> bool:
 
 def is_synchronized() -> bool | None:
     """Return whether something (NTP) keeps the time of day right, as the kernel knows; None where it does not tell."""
-    import ctypes  # noqa: PLC0415 - 250 kB, and nobody asks in a system that runs for long
+    import ctypes  # noqa: PLC0415 - nobody asks in a system that runs for long
 
     try:
         adjtimex = ctypes.CDLL(None).adjtimex

@@ -16,6 +16,7 @@ from btcore.control.requests import RequestQueue
 from btcore.hook_trace import HookTrace
 from btcore.logs.formatter import Formatter
 from btcore.logs.handler import set_up
+from btcore.runtime.process import share_allocations
 from btcore.runtime.service_manager import ServiceManager
 from btcore.runtime.signals import stop_on_signals
 from btcore.runtime.supervisor import Supervisor
@@ -47,6 +48,7 @@ def add_arguments(parser: "argparse.ArgumentParser") -> None:
 def main(args: "argparse.Namespace") -> int:
     """Run the site until a signal arrives or nothing is left to do."""
     file = config_of(args)
+    share_allocations()
     faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
 
