@@ -13,8 +13,9 @@ import pytest
 import tomli
 from manual.reference import written
 
-from btcore import Duration
-from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
+from btcore import Duration, cli
+from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE
+from btcore.cli.arguments import make_parser
 from btcore.cli.service import packaged_file
 from btcore.config.meters import MeterTable
 from btcore.config.metrics import MetricsSettings
@@ -89,7 +90,7 @@ DURATIONS = sorted(
 def test_every_command_of_the_pages_is_one(page: Path, words: str) -> None:
     """Each `btcore ...` of the documentation is understood by the command line."""
     given = shlex.split(words)
-    assert _parser(given).parse_args(given).command == given[0]
+    assert make_parser(given, cli.COMMANDS).parse_args(given).command == given[0]
 
 
 def test_there_are_commands_to_look_at() -> None:
@@ -156,7 +157,7 @@ def test_the_unit_runs_what_there_is() -> None:
     for key in ("ExecStart", "ExecReload"):
         program, *words = service[key].split()
         assert program == "/opt/btcore/bin/btcore"
-        assert str(_parser(words).parse_args(words).file) == "/etc/btcore/site.toml"
+        assert str(make_parser(words, cli.COMMANDS).parse_args(words).file) == "/etc/btcore/site.toml"
     codes = set(map(int, service["RestartPreventExitStatus"].split()))
     assert (codes, UNAVAILABLE in codes) == ({USAGE, CONFIGURATION}, False)
     assert (service["Restart"], service["StateDirectory"]) == ("on-failure", "btcore")

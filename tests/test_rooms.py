@@ -135,17 +135,49 @@ def test_nothing_of_the_core_imports_what_is_for_tests() -> None:
     ] == []
 
 
+RUN = """
+import signal, sys
+listening = lambda event, found: event == "socket.bind" and isinstance(found[1], tuple) and signal.raise_signal(15)
+sys.addaudithook(listening)  # as soon as it listens, it is stopped
+from btcore.cli import main
+assert main(["run", "--quiet", "--config", sys.argv[1]]) == 0
+print(*sys.modules)
+"""
+
+WHAT_ALL_NEED = (
+    "attrs, pluggy, tomli, binascii, bisect, encodings.utf_8_sig, json, logging, pathlib, queue, signal, socket,"
+    " sqlite3, struct, urllib.parse, zlib"
+)
+"""What a run needs by any means, with what those import by themselves."""
+
+WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl", "gc", "resource"}
+
+LATER = {
+    *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
+    *("config.toml_mistakes", "values.virtual_channels", "workers.devices", "workers.draining", "device.meters"),
+    *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.table_reader"),
+}
+"""Rooms that most runs never enter."""
+
+ELSEWHERE = {"capture", "device", "doctor", "imports", "polling", "serve", "testing", "virtual", "web"}
+"""Wings of which most runs need nothing, but for the meters that were heard."""
+
+
 def test_running_a_site_imports_only_what_it_uses(tmp_path: Path) -> None:
-    """A site without uploaders imports neither requests nor pyserial, nor a plugin it does not name, nor OpenSSL."""
+    """A site of tcp-server and sqlite imports what is on these lists; a further module costs every site."""
     site = tmp_path / "site.toml"
-    site.write_text('state = "state"\n[source.file]\npath = "capture"\n[sink.sqlite]\nfile = "energy.db"\n')
-    (tmp_path / "capture").write_bytes(b"")
-    code = (
-        "import sys; from btcore.cli import main; main(['run', '--once', '--config', sys.argv[1]]);"
-        "print(*[name for name in sys.argv[2:] if name in sys.modules])"
-    )
-    plugins = ("requests", "serial", "rich", "btmon_ip", "btmon_print")
-    unused = ("importlib.metadata", "hashlib", "statistics", "http.server", "btcore.imports.files", "btcore.serve")
-    command = [sys.executable, "-c", code, str(site), *plugins, *unused]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    source, sink = 'use = "tcp-server"\nhost = "127.0.0.1"\nport = 0', 'file = "energy.db"'
+    site.write_text(f'state = "state"\n[source.panel]\n{source}\n[sink.sqlite]\n{sink}\n')
+    unavoidable = _output(f"import sys, {WHAT_ALL_NEED}; print(*sys.modules)")
+    found = set(_output(RUN, str(site)).split()) - set(unavoidable.split())
+    entered = {name.removeprefix("btcore.") for name in found if name.startswith("btcore.")}
+    others = {name.partition(".")[0] for name in found if not name.startswith("btcore")}
+    assert {name for name in others if not name.startswith("_")} - WHAT_A_RUN_NEEDS == set()
+    unused = {room for room in entered & rooms().keys() if wing(room).partition(".")[0] in ELSEWHERE}
+    assert (entered & LATER) | (unused - {"device", "device.heard"}) == set()
+
+
+def _output(code: str, *words: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

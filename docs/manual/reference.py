@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.cli import COMMANDS, _parser
+from btcore.cli import COMMANDS
+from btcore.cli.arguments import make_parser
 from btcore.cli.extensions import extensions
 from btcore.cli.plugins import PluginInfo, inspect_plugin
 from btcore.config.meters import MeterTable
@@ -157,7 +158,7 @@ def command_names() -> list[str]:
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """Return what reads the arguments of a command."""
-    return _inner(_parser([name]))[name]
+    return _inner(make_parser([name], COMMANDS))[name]
 
 
 def _inner(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from btcore.channel_descriptions import ChannelDescription
 from btcore.decode.brultech import FORMATS, pack
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
-from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
@@ -33,18 +32,19 @@ from btcore.settings import (
     plugin,
     setting,
 )
-from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 from btcore.version import API, __version__
 
 if TYPE_CHECKING:
     from btcore.capture.files import CaptureError, read_capture
     from btcore.commands import Command, Configuration, LoadConfiguration, Table
     from btcore.discovered import Discovered
+    from btcore.findings import DiagnosisContext, Finding
     from btcore.import_progress import ImportProgress
     from btcore.open_files import processes_holding, processes_listening
     from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
     from btcore.polling.schedule import Poll, check_polling, validate_devices
     from btcore.setting_checks import file_problems, timeout_problems
+    from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 
 __all__ = [
     "API",
@@ -132,12 +132,20 @@ _LATER = {
     "CaptureError": "btcore.capture.files",
     "Command": "btcore.commands",
     "Configuration": "btcore.commands",
+    "DiagnosisContext": "btcore.findings",
     "Discovered": "btcore.discovered",
+    "Finding": "btcore.findings",
     "ImportProgress": "btcore.import_progress",
     "LoadConfiguration": "btcore.commands",
     "Poll": "btcore.polling.schedule",
+    "Prices": "btcore.tariff",
     "ProbedDevice": "btcore.polling.probing",
+    "Rate": "btcore.tariff",
+    "RateChange": "btcore.tariff",
     "Table": "btcore.commands",
+    "Tariff": "btcore.tariff",
+    "Tier": "btcore.tariff",
+    "TimePrice": "btcore.tariff",
     "answers_commands": "btcore.polling.probing",
     "check_polling": "btcore.polling.schedule",
     "file_problems": "btcore.setting_checks",
@@ -149,7 +157,7 @@ _LATER = {
     "timeout_problems": "btcore.setting_checks",
     "validate_devices": "btcore.polling.schedule",
 }
-"""Names of which most runs use none: the module of each is imported with its first use, a fifth of all."""
+"""Names of which most runs use none: the module of each is imported with its first use, a third of all."""
 
 
 if not TYPE_CHECKING:  # a type checker would believe that there is every name

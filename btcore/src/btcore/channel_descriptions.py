@@ -9,6 +9,8 @@ from typing import Literal
 
 import attrs
 
+from btcore.classes import frozen
+
 PulseClass = Literal["water", "gas", "energy"]
 """What a pulse counter measures."""
 
@@ -35,7 +37,7 @@ def _check_unit(_owner: object, _field: object, value: str) -> None:
         raise ValueError(f"expected a unit of at most {MAX_UNIT} characters, such as L")
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ChannelDescription:
     """What a configuration says of a channel.
 

@@ -4,8 +4,7 @@
 The clocks of meters are not here (`decode/device_clock.py`).
 """
 
-import ctypes
-import random
+import os
 import time
 import zlib
 from datetime import UTC, datetime
@@ -36,6 +35,8 @@ def is_absurd(time: datetime) -> bool:
 
 def is_synchronized() -> bool | None:
     """Return whether something (NTP) keeps the time of day right, as the kernel knows; None where it does not tell."""
+    import ctypes  # noqa: PLC0415 - nobody asks in a system that runs for long
+
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (AttributeError, OSError):
@@ -61,5 +62,5 @@ def boot(boot_id: Path = BOOT_ID) -> int:
     try:
         text = boot_id.read_bytes()
     except OSError:
-        return random.getrandbits(62) + 1
+        return (int.from_bytes(os.urandom(8), "big") >> 2) + 1
     return zlib.crc32(text) << 31 | zlib.adler32(text) & 0x7FFF_FFFF or 1

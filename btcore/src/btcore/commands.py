@@ -11,11 +11,12 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import BtcoreError
 from btcore.settings import Kind, Polarity
 
 
-@attrs.frozen
+@frozen
 class Table:
     """A source, sink or decoder of a configuration: `name` is its table (`sink.roof`), `instance` that of its plugin.
 
@@ -36,7 +37,7 @@ def _without_journal(**_span: int | None) -> Iterator[tuple[str, int, str]]:
     raise BtcoreError("there is no journal: this configuration was not loaded by btcore")
 
 
-@attrs.frozen
+@frozen
 class Configuration:
     """A configuration without mistakes: its file, its tables in their order, and the names of channels.
 
@@ -70,7 +71,7 @@ LoadConfiguration = Callable[[Path], Configuration]
 """Loads a configuration. What it raises is for the core, which reports every mistake with its line."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Command:
     """A command that a distribution adds: entry point of the group `btcore.commands`, by the command's name.
 

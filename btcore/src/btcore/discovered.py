@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import attrs
 
+from btcore.classes import frozen
+
 ROLES = ("source", "sink")
 
 
@@ -23,7 +25,7 @@ def _check(_found: object, attribute: "attrs.Attribute[Any]", value: object) -> 
         raise ValueError(f'Discovered: kind: expected "source" or "sink", found {value!r:.80}')
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Discovered:
     """One table that a plugin offers: what it is, for a person, and its settings as a site.toml has them.
 

@@ -12,10 +12,11 @@ import attrs
 import pluggy
 
 from btcore import predecessor
+from btcore.classes import frozen
 from btcore.entry_points import EntryPoint, distributions
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.formats import packet_formats
-from btcore.hookspecs import PROJECT, Hooks
+from btcore.hookspecs import HookManager, Hooks
 from btcore.origin import origin_of
 from btcore.settings import Delivery, Kind
 from btcore.text import describe_error, nearest
@@ -70,7 +71,7 @@ class PluginError(BtcoreError):
     """A plugin that is not installed, or cannot be used."""
 
 
-@attrs.frozen
+@frozen
 class Installed:
     """One plugin, or one of another group of entry points, of an installed distribution; not imported yet."""
 
@@ -208,8 +209,7 @@ def _entries(group: str) -> Iterator[Installed]:
 
 
 def _callers(cls: type) -> list[pluggy.HookCaller]:
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Hooks)
+    manager = HookManager()
     manager.register(cls)
     return manager.get_hookcallers(cls) or []
 

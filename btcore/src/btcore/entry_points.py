@@ -5,6 +5,7 @@ That module brings 70 others for its messages and archives: a third of the start
 such as a distribution within a zip file, it is asked.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import attrs
+from btcore.classes import frozen
 
 _VALUE = re.compile(r"([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
 """A module, and what in it (PyPA's specification of entry points)."""
 
 
-@attrs.frozen
+@frozen
 class EntryPoint:
     """One entry point: the group, its name, and what it names: `module:name`."""
 
@@ -36,7 +37,7 @@ class EntryPoint:
         return attrgetter(found[2])(module) if found[2] else module
 
 
-@attrs.frozen
+@frozen
 class Distribution:
     """A distribution that has entry points of some group."""
 
@@ -57,7 +58,8 @@ def distributions(group: str) -> Iterator[Distribution]:
 
 def _in_folder(folder: Path, group: str) -> Iterator[Distribution]:
     try:
-        infos = [one for one in folder.iterdir() if one.suffix in {".dist-info", ".egg-info"}]
+        with os.scandir(folder) as found:
+            infos = [folder / one.name for one in found if one.name.endswith((".dist-info", ".egg-info"))]
     except OSError:
         return
     for info in infos:

@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Sequence
 
-import attrs
+from btcore.classes import frozen
 
 
 class BtcoreError(Exception):
@@ -71,7 +71,7 @@ def _reason(error: BtcoreError, why: object) -> str:
     return why
 
 
-@attrs.frozen
+@frozen
 class Problem:
     """One mistake in a configuration: where it is, and what to do about it. A `warning` does not prevent a run."""
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from btcore.classes import frozen
+
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A code: small letters, digits and hyphens."""
 
@@ -26,7 +28,7 @@ def _check_code(finding: object, attribute: "attrs.Attribute[str]", code: object
         raise ValueError(f'a finding\'s code: expected words such as "port-in-use", found {code!r:.80}')
 
 
-@attrs.frozen
+@frozen
 class Finding:
     """One thing that is wrong: a stable code, what was found, and what to do about it.
 
@@ -46,7 +48,7 @@ def _no_packets(_data: bytes) -> tuple[str, ...]:
     return ()
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DiagnosisContext:
     """What a plugin's `diagnose` is given.
 

@@ -15,6 +15,8 @@ from typing import Literal, TypeVar
 
 import attrs
 
+from btcore.classes import frozen
+
 T = TypeVar("T")
 
 Number = int | float | None
@@ -41,7 +43,7 @@ _LARGEST = 1 << 63
 """Integers below this, and not below its negative, fit into a database."""
 
 
-@attrs.frozen
+@frozen
 class Channel:
     """One measured circuit, and the labels of the counters of its energy.
 
@@ -95,7 +97,7 @@ def _tuple(given: Iterable[T], what: str) -> tuple[T, ...]:
     return tuple(given)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Format:
     """A packet format: its name, the label of each number, in order, and its channels.
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import attrs
 import pluggy
 
+from btcore.classes import define, frozen
 from btcore.records import Batch, Chunk, Reading
 from btcore.text import describe_error, plural
 
@@ -26,7 +27,7 @@ MAX_ANSWERS = 8
 """The most kinds of answers that are counted for one hook of one instance; all others count as one."""
 
 
-@attrs.frozen
+@frozen
 class HookCall:
     """One call: of whose hook, how long it took, what it was given, and what it answered; `kind` is short for that."""
 
@@ -140,7 +141,7 @@ def _log(call: HookCall) -> None:
     LOGGER.debug("%s", call, extra={"hook_call": call})
 
 
-@attrs.define
+@define
 class HookTotal:
     """All calls of one hook of one instance."""
 

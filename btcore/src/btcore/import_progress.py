@@ -9,6 +9,7 @@ from typing import TextIO
 
 import attrs
 
+from btcore.classes import define
 from btcore.text import format_duration
 
 WIDTH = 30
@@ -20,7 +21,7 @@ MAX_LINE_INTERVAL = 300.0
 """Seconds between two lines in the end; each wait is twice the one before. Of more lines the log leaves some out."""
 
 
-@attrs.define
+@define
 class ImportProgress:
     """Tells how many rows of how many were read, how fast, and how long the rest takes; nothing where that is soon."""
 

@@ -14,6 +14,7 @@ from threading import Condition, Lock
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import Unavailable
 
 MAX_WAITING = 1024
@@ -33,7 +34,7 @@ class CommandFailed(Unavailable):
     """A command could not be sent, or no usable answer came; the text says what happened and what to do."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class MeterCommand:
     """Bytes to send to a meter: on this stream, or on the only line of the source if `stream` is empty."""
 
@@ -201,7 +202,7 @@ class MeterCommands:
         return f"the source did not send the command within {within}: no meter is connected, or its line hangs"
 
 
-@attrs.frozen
+@frozen
 class CommandLine:
     """The line of a source for one conversation."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from btcore.calculated import Calculated
+from btcore.classes import frozen
 from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
@@ -43,7 +44,7 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
     return bytes(data)
 
 
-@attrs.frozen
+@frozen
 class Chunk:
     """Bytes as they came in, of one stream: a serial line, a TCP connection, a file.
 
@@ -80,7 +81,7 @@ MAX_CHECKPOINT = 100_000
 """The most characters of a source's checkpoint."""
 
 
-@attrs.frozen
+@frozen
 class SourceCheckpoint:
     """How far a source has come, as its own text; for a source that reads a store of its own, such as a database.
 
@@ -99,7 +100,7 @@ class SourceCheckpoint:
             raise ValueError(f"a source's checkpoint: more than {MAX_CHECKPOINT} characters, {len(self.state)}")
 
 
-@attrs.frozen
+@frozen
 class Packet:
     """A complete packet at the start of a stream's buffer: its length, and what was read from it.
 
@@ -142,7 +143,7 @@ def found_packet(size: int, format: Format, serial: str, raw: bytes) -> Packet:
     return packet
 
 
-@attrs.frozen
+@frozen
 class Incomplete:
     """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet.
 
@@ -152,7 +153,7 @@ class Incomplete:
     size: int = 0
 
 
-@attrs.frozen
+@frozen
 class Damaged:
     """Answer of `decode_packet`: this looks like one of this decoder's packets, but is damaged. Skipped and counted.
 
@@ -164,7 +165,7 @@ class Damaged:
     size: int = 1
 
 
-@attrs.frozen
+@frozen
 class Unwanted:
     """A packet of a format that the source does not take: all its bytes are junk. `format` is the format's name."""
 
@@ -172,7 +173,7 @@ class Unwanted:
     format: str = ""
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """A part of a stream: the bytes of one packet, or those between two (answers, a keep-alive, junk)."""
 
@@ -180,7 +181,7 @@ class Piece:
     packet: Packet | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Reading:
     """One meter at one moment. It never changes.
 
@@ -315,7 +316,7 @@ def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> 
     return trusted_reading(reading.numbers, reading.time, reading.format, serial, reading.raw, source, offset, *more)
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Sample:
     """What one meter measured between two of its readings. It never changes.
 
@@ -389,7 +390,7 @@ def calculated_of(sample: Sample) -> Mapping[str, Number]:
     return found
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Batch:
     """What one call of `process_batch` delivers, in the order of the journal, oldest first.
 

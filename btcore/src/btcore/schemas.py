@@ -14,8 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.formats import CALCULATED, SECONDS, Channel, Format
 from btcore.further_channels import further_channels
 
@@ -25,7 +24,7 @@ SINKS_OWN = frozenset({"id", "time_created", "serial", "ecm_serial"})
 """Columns that a sink has beside those of a schema."""
 
 
-@attrs.frozen
+@frozen
 class Column:
     """One column: its name in the table, the label of its number, and whether that is a whole number or a real one."""
 

@@ -7,15 +7,18 @@ How a table of the configuration becomes an instance belongs to `config/load.py`
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
 
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
-from btcore.tariff import Tariff
+
+if TYPE_CHECKING:
+    from btcore.tariff import Tariff
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -63,7 +66,7 @@ class Secret:
         return hash(self._text)
 
 
-@attrs.frozen
+@frozen
 class ChannelRef:
     """One channel or label of one meter, as a configuration names it.
 
@@ -84,7 +87,7 @@ class ChannelRef:
         return not self.serial or self.serial == serial
 
 
-@attrs.frozen
+@frozen
 class Claim:
     """Something that only one table of a configuration can use, such as `tcp port 8083`.
 
@@ -98,7 +101,7 @@ class Claim:
     per_meter: bool = False
 
 
-@attrs.frozen
+@frozen
 class StreamStatus:
     """What the core has found so far in one stream of a source: complete packets, and the bytes since the last one."""
 
@@ -136,7 +139,7 @@ def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(names))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Delivery:
     """How the core delivers to a sink. All durations are seconds.
 
@@ -193,7 +196,7 @@ class Delivery:
     )
 
 
-@attrs.frozen
+@frozen
 class Context:
     """What an instance is given when it is opened.
 
@@ -232,7 +235,7 @@ class Context:
     dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = attrs.field(
         default=lambda _request: {"letters": []}, repr=False
     )
-    tariff: Tariff | None = attrs.field(default=None, repr=False)
+    tariff: "Tariff | None" = attrs.field(default=None, repr=False)
     replay: Callable[..., bool] = attrs.field(default=lambda **_ask: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
+
 MILLIONTHS = 1_000_000
 """The millionths of a unit of the currency."""
 
@@ -94,7 +96,7 @@ def _check_months(_owner: object, _field: object, text: str) -> None:
     parse_names(text, MONTHS)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class TimePrice:
     """A price that holds at some times only. All times are local. Raises ValueError for what is no such time."""
 
@@ -118,7 +120,7 @@ class TimePrice:
         )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Prices:
     """What a kWh costs: `price`, but at some times another; the first of `times` that holds."""
 
@@ -133,7 +135,7 @@ class Prices:
         return millionths(next(held, self.price))
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Tier(Prices):
     """What a kWh costs above so many in a billing cycle."""
 
@@ -142,7 +144,7 @@ class Tier(Prices):
     )
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Rate(Prices):
     """All that a contract says. Raises ValueError for tiers that do not rise."""
 
@@ -176,7 +178,7 @@ class Rate(Prices):
         return any(moment % 60 for of_one in spans for span in of_one for moment in span)
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class RateChange(Rate):
     """A rate that holds from a day on."""
 
@@ -188,7 +190,7 @@ def _check_currency(_owner: object, _field: object, text: str) -> None:
         raise ValueError(f'expected the code of a currency, such as "EUR" or "USD", found "{text:.20}"')
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Tariff(Rate):
     """The table [tariff]: the first rate, and those that followed. Raises ValueError for changes out of order."""
 

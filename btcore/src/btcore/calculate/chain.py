@@ -22,6 +22,7 @@ from btcore.calculate.transition import (
     seconds_between_arrivals,
     transition_between,
 )
+from btcore.classes import define, frozen
 from btcore.formats import Format
 from btcore.records import Reading
 
@@ -66,7 +67,7 @@ _LIKELY = {
 """The order of explanations of a reading, the likeliest first."""
 
 
-@attrs.frozen
+@frozen
 class ChainBaseline:
     """What a chain is resumed from: its last reading, and the lifetime of the serial number as of that reading."""
 
@@ -74,7 +75,7 @@ class ChainBaseline:
     lifetime: Lifetime = NEW
 
 
-@attrs.define
+@define
 class Chain:
     """A chain of readings of one meter, each of which continues from the one before.
 
@@ -130,7 +131,7 @@ class Chain:
         )
 
 
-@attrs.define
+@define
 class LateRun:
     """Readings that seem to be late, each of which continues from the one before: the last one, and how many links."""
 
@@ -138,7 +139,7 @@ class LateRun:
     links: int = 0
 
 
-@attrs.define
+@define
 class SerialState:
     """All that is remembered of one serial number: the chains of the meters that send it, nearly always one.
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import gt, itemgetter, sub
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.formats import Format, Number
 from btcore.records import Reading
 
@@ -25,7 +24,7 @@ Getter = Callable[[Numbers], Numbers]
 """Returns some of the numbers of a reading."""
 
 
-@attrs.frozen
+@frozen
 class SharedCounters:
     """The counters that two formats have in common: their getters, one for each format, and their ranges."""
 

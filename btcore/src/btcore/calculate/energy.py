@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS
 from btcore.calculate.links import Link
 from btcore.calculate.transition import USUAL_DELAY, Elapsed, Transition, elapsed_between
+from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading
 
@@ -38,7 +37,7 @@ class Energy(NamedTuple):
 UNKNOWN = Energy(None, None, None, None, None)
 
 
-@attrs.frozen
+@frozen
 class Row:
     """One channel of a link: the indexes of its counters in the numbers of each reading; None: there are none."""
 
@@ -82,7 +81,7 @@ def _polarized(channel: Channel, format: Format) -> str | None:
     return channel.polarized or theirs
 
 
-@attrs.frozen
+@frozen
 class CounterRules:
     """How counters are compared between two readings: the same for all channels.
 

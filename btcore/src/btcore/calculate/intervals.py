@@ -17,6 +17,7 @@ from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_links
 from btcore.calculate.sampling import Step, baselines_of, guarded_sample
 from btcore.calculate.transition import Transition
+from btcore.classes import define
 from btcore.journal import START, Offset
 from btcore.origin import DERIVED
 from btcore.records import Reading, Sample
@@ -33,7 +34,7 @@ MAX_LINKS = 256
 """Links of a run that are kept at once, if the sample over them needs each."""
 
 
-@attrs.define
+@define
 class _Run:
     """Readings of one meter, each of which continues from the one before, as far as the sample over them needs them.
 
@@ -70,7 +71,7 @@ class _Run:
         return sample_of_links(self.links, self.polarity, self.before)
 
 
-@attrs.define
+@define
 class _MeterInterval:
     """The runs of one meter within one interval, and the offset of the entry before the first reading."""
 
@@ -78,7 +79,7 @@ class _MeterInterval:
     runs: list[_Run] = attrs.field(factory=list)
 
 
-@attrs.define
+@define
 class _LastHeard:
     """When a meter was heard last: the time of its reading, and the shared time then, both in microseconds.
 

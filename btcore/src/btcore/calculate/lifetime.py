@@ -6,13 +6,12 @@ continues: it grows by the energy of samples, or by the pulses between readings,
 difference to the meter's own counter, which stays the same from reading to reading as long as nothing happens.
 """
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS, only_rose, pulses_only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
 from btcore.calculate.pulses import pulses_of
 from btcore.calculate.transition import Transition
+from btcore.classes import frozen
 from btcore.formats import Channel, Format
 from btcore.records import Reading
 
@@ -56,7 +55,7 @@ def _rises_of(channel: Channel, energy: Energy | None) -> tuple[int, int]:
     return int(energy.total), int(energy.one_way or 0)
 
 
-@attrs.frozen
+@frozen
 class _Totals:
     """The lifetime counters as of `last`, to be continued at `reading`."""
 

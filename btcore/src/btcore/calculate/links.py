@@ -6,9 +6,8 @@ How links are found among the readings of a meter is in `chains.py`.
 
 from collections.abc import Mapping
 
-import attrs
-
 from btcore.calculate.transition import Transition
+from btcore.classes import frozen
 from btcore.records import Reading
 
 Lifetime = Mapping[str, int]
@@ -28,7 +27,7 @@ def hidden_key(name: str) -> str:
     return f"{name} one way"
 
 
-@attrs.frozen
+@frozen
 class Link:
     """A reading, and the reading that it continues from.
 

@@ -8,14 +8,13 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.records import Reading
 
 PAIR = 2
 
 
-@attrs.frozen
+@frozen
 class Notice:
     """What a person should know of a serial number: each kind is logged once for each serial number.
 

@@ -9,12 +9,11 @@ from functools import lru_cache
 from operator import add, gt, itemgetter, sub
 from typing import Any
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
 from btcore.calculated import Calculated, Indexes
+from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
 from btcore.settings import Polarity
@@ -34,7 +33,7 @@ Get = Callable[[Sequence[Any]], Sequence[Any]]
 """Returns some of the numbers of a reading, all of which are known."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Columns:
     """What gets the counters of a format's channels from its numbers, column by column, those with a sign first.
 

@@ -16,6 +16,7 @@ from btcore.calculate.chain import COMPLEMENT
 from btcore.calculate.chains import Chains
 from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_link
+from btcore.classes import frozen
 from btcore.formats import Number
 from btcore.journal import Baseline, Offset
 from btcore.records import Reading, Sample
@@ -24,7 +25,7 @@ from btcore.settings import Polarity
 S = TypeVar("S", Sample, Sample | None)
 
 
-@attrs.frozen
+@frozen
 class Step:
     """The smallest portion to deliver, and the checkpoint after it: its offset, and the baselines that changed."""
 

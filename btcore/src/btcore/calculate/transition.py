@@ -10,9 +10,8 @@ from datetime import timedelta
 from enum import Enum
 from math import inf
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, pulses_only_rose, rises, shared_absolute, tally
+from btcore.classes import frozen
 from btcore.formats import Format
 from btcore.records import Reading, is_known_to_continue, note_continued
 
@@ -60,7 +59,7 @@ class Transition(Enum):
     REBOOT = "restarted its seconds counter"
 
 
-@attrs.frozen
+@frozen
 class Elapsed:
     """The time between two readings, and by how many seconds a packet must have been late for each explanation of it.
 

@@ -7,9 +7,8 @@ identifies readings.
 
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from btcore.capture.files import capture_line
+from btcore.classes import frozen
 from btcore.journal import START, Entry, Journal
 from btcore.records import MAX_STREAM_NAME, Chunk, from_microseconds
 
@@ -17,7 +16,7 @@ READ = 500
 """Journal entries read at once."""
 
 
-@attrs.frozen
+@frozen
 class Span:
     """Which readings are wanted: keys of the first and the last one, and meters by serial number (empty: all)."""
 
@@ -34,7 +33,7 @@ class Span:
         )
 
 
-@attrs.frozen
+@frozen
 class Exported:
     """A portion of a capture, and how many readings were left out, as they came without a packet."""
 

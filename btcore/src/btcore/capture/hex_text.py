@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 
-import attrs
+from btcore.classes import define
 
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """Byte order marks, with which text of Windows programs may begin, and its encoding."""
@@ -117,7 +117,7 @@ def _repeat(repeated: tuple[bytes, int]) -> Iterator[bytes]:
         yield row
 
 
-@attrs.define
+@define
 class _Reader:
     """Reads line after line. A dump leaves out equal lines (`*`); its offsets tell how many.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from btcore.capture.files import CaptureError
+from btcore.classes import define
 from btcore.decode.framing import Stream, StreamCounts
 from btcore.decode.recognition import SAMPLE, UNDONE, Kind, recognize
 
@@ -27,7 +28,7 @@ MAX_SAMPLES = 100
 """Streams whose beginning is kept, as long as no packet was found."""
 
 
-@attrs.define
+@define
 class Inspection:
     """What was found in a capture: `counts`. `say` shows a line of text to a person."""
 

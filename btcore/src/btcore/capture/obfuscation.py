@@ -14,6 +14,7 @@ from typing import Literal
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Layout, is_frame
 from btcore.records import Chunk
 
@@ -33,7 +34,7 @@ HIDDEN = b"x"
 _BY_CODE = {code: [layout for layout in LAYOUTS if layout.code == code] for code in {row.code for row in LAYOUTS}}
 
 
-@attrs.define
+@define
 class Obfuscation:
     """What was replaced: `numbers` by what, and how many `bytes` of the chunks were outside of any packet."""
 

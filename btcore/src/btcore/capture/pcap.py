@@ -12,6 +12,8 @@ from io import BufferedReader
 
 import attrs
 
+from btcore.classes import define, frozen
+
 MAX_FRAME = 1 << 18
 """Bytes of the longest frame that any tool records; a longer one is damaged."""
 
@@ -34,7 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Damaged = Callable[[str], None]
 
 
-@attrs.frozen
+@frozen
 class Frame:
     """One frame of a network. `link` is the type of the link, by the numbers of tcpdump.org.
 
@@ -98,7 +100,7 @@ def _time(microseconds: int) -> datetime | None:
         return None
 
 
-@attrs.frozen
+@frozen
 class _Interface:
     """One interface: the type of its link, and how many ticks its clock has in a second."""
 
@@ -106,7 +108,7 @@ class _Interface:
     ticks: int
 
 
-@attrs.define
+@define
 class _Section:
     """One section: its byte order, and the interfaces so far."""
 

@@ -15,6 +15,7 @@ from datetime import datetime
 import attrs
 
 from btcore.capture.pcap import Frame
+from btcore.classes import define, frozen
 
 MAX_FLOWS = 4096
 """Directions of connections that are followed at once; above it, the one silent for longest is ended."""
@@ -45,7 +46,7 @@ _FIN, _SYN, _RST = 1, 2, 4
 Address = tuple[bytes, int]
 
 
-@attrs.frozen
+@frozen
 class Payload:
     """Bytes of one direction of a connection, in order; `end`: they are the last ones."""
 
@@ -55,7 +56,7 @@ class Payload:
     end: bool = False
 
 
-@attrs.frozen
+@frozen
 class _Segment:
     """One TCP segment. `sequence` is its sequence number, `missing` how many of its bytes were not recorded."""
 
@@ -219,7 +220,7 @@ def _format_address(address: Address) -> str:
     return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Flow:
     """One direction of one connection. Starts are counted in bytes from the first one on."""
 

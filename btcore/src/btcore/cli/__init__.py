@@ -4,22 +4,26 @@
 Only the top level, the exit codes and the report of a failure belong here. Data goes to stdout, all else to stderr.
 """
 
-import argparse
-import importlib
+import gc
 import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, TextIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from btcore.cli.plain_run import read_plain
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable, WrongUse
 from btcore.logs.handler import say
 from btcore.runtime.process import exit_process, open_standard_files
 from btcore.text import plain_lines
 from btcore.values.durations import parse_duration
 from btcore.values.invalid_value import ConversionContext, InvalidValue
-from btcore.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
 
 OK = 0
 FAILING = 1
@@ -58,6 +62,7 @@ COMMANDS = {
 def program() -> NoReturn:
     """Run one command as the process, and exit with its code even if a thread does not return."""
     code = INTERRUPTED
+    gc.disable()  # until the command is imported, which makes no garbage that is worth looking for
     try:
         open_standard_files()
         code = main()
@@ -76,9 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 ok, 1 something fails, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        args, unknown = _parser(words).parse_known_args(words)
-        if unknown:  # reported with the usage of the command; argparse would show that of the program
-            args.usage(f"unrecognized arguments: {' '.join(unknown)}")
+        args = _arguments(words)
+        gc.enable()
         return int(args.main(args))
     except ConfigurationError as error:
         for problem in error.problems:
@@ -95,20 +99,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: "argparse.ArgumentParser") -> None:
     """Add the arguments that name a configuration, for `config_of`: `FILE`, or `--config FILE`."""
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=f"the configuration (default: {SITE})")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same as FILE")
 
 
-def add_config_option(parser: argparse.ArgumentParser) -> None:
+def add_config_option(parser: "argparse.ArgumentParser") -> None:
     """Add the option that names a configuration, for `config_of`, to a command that has other arguments."""
     help_text = f"the configuration (default: {SITE})"
     parser.add_argument("--config", type=Path, metavar="FILE", help=help_text)
     parser.set_defaults(file=None)
 
 
-def config_of(args: argparse.Namespace) -> Path:
+def config_of(args: "argparse.Namespace") -> Path:
     """Return the configuration that a command is given. Exits with the usage if there are two."""
     given: list[Path] = [path for path in (args.file, args.config) if path is not None]
     if len({path.absolute() for path in given}) > 1:
@@ -116,7 +120,7 @@ def config_of(args: argparse.Namespace) -> Path:
     return given[0] if given else SITE
 
 
-def add_seconds(parser: argparse.ArgumentParser, default: float, text: str) -> None:
+def add_seconds(parser: "argparse.ArgumentParser", default: float, text: str) -> None:
     """Add the option `--for`."""
     parser.add_argument(
         "--for", dest="seconds", type=_seconds, default=default, metavar="TIME", help=f"{text} (default: {default:g}s)"
@@ -149,43 +153,13 @@ def standard_output() -> TextIO:
     return sys.stdout
 
 
-class Parser(argparse.ArgumentParser):
-    """Reads arguments. Its errors contain no control characters of an argument, which could steer a terminal."""
+def _arguments(words: Sequence[str]) -> Any:  # noqa: ANN401 - a namespace, of either kind
+    if (plain := read_plain(words)) is not None:
+        run = import_module("btcore.cli.run")  # as any command, when it is asked for
+        return SimpleNamespace(**plain, command="run", main=run.main)
+    from btcore.cli.arguments import read_arguments  # noqa: PLC0415 - argparse: what is plain does not need it
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """End, with a message on stderr."""
-        if message:
-            say(message.rstrip("\n"))
-        sys.exit(status)
-
-
-def _parser(words: Sequence[str]) -> Parser:
-    parser = Parser(prog="btcore", description="Reads Brultech energy monitors and delivers to databases and services.")
-    parser.add_argument("--version", action="version", version=f"btcore {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if name in words:  # a command's module is imported only when it is asked for
-            module = importlib.import_module(f"btcore.cli.{name.replace('-', '_')}")
-            module.add_arguments(command)
-            command.set_defaults(main=module.main, usage=command.error)
-    if not words or words[0] not in COMMANDS:
-        _add_extensions(parser, commands, words)
-    return parser
-
-
-def _add_extensions(parser: Parser, commands: "argparse._SubParsersAction[Parser]", words: Sequence[str]) -> None:
-    """Add the commands of other distributions; only the one that is asked for is imported, or all for the list."""
-    extensions = importlib.import_module("btcore.cli.extensions")
-    found = {name: one for name, one in extensions.extensions().items() if name not in COMMANDS}
-    if words and not words[0].startswith("-") and words[0] not in found:
-        parser.error(extensions.describe_unknown(words[0], {*COMMANDS, *found}))
-    for name, extension in found.items():
-        asked = name in words[:1]
-        command = commands.add_parser(name, help=None if asked or words[:1] == ["--version"] else extension.help)
-        if asked:
-            extensions.add_extension(extension, command)
-            command.set_defaults(usage=command.error)
+    return read_arguments(words, COMMANDS)
 
 
 def _seconds(text: str) -> float:
@@ -194,5 +168,7 @@ def _seconds(text: str) -> float:
     except InvalidValue:
         seconds = 0.0
     if not 0 < seconds <= MAX_SECONDS:
+        import argparse  # noqa: PLC0415 - whoever asks has it
+
         raise argparse.ArgumentTypeError(f'{text!r} is not a time; expected one such as "20s" or "5m"')
     return seconds

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.commands import Command, Configuration, Table
 from btcore.config.load import load_site
 from btcore.config.site import Site
@@ -25,7 +24,7 @@ from btcore.version import API
 GROUP = "btcore.commands"
 
 
-@attrs.frozen
+@frozen
 class Extension:
     """A command of another distribution, which is imported when it is asked for."""
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import attrs
 import tomli
 
+from btcore.classes import define, frozen
 from btcore.cli.questions import ask, ask_secret, choose, confirm, show
 from btcore.discovered import Discovered
 from btcore.discovery import find, installed, kinds_of
@@ -27,7 +28,7 @@ MAX_TRIALS = 4
 """How often a source is tried with the settings that a finding offers."""
 
 
-@attrs.frozen
+@frozen
 class Offer:
     """One table that may be chosen, and the meters that were heard by it."""
 
@@ -66,7 +67,7 @@ class Offer:
         return f"{self.plugin}: {self.found.text}{heard}"
 
 
-@attrs.define
+@define
 class Interview:
     """One course of questions. `usual` are plugins that come first; `without` are those that are not offered."""
 

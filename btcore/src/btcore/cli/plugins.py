@@ -12,8 +12,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.cli.looking import look
 from btcore.config.site import core_settings
@@ -25,7 +24,7 @@ from btcore.values.declarations import faults_of, name_faults
 from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
-@attrs.frozen
+@frozen
 class PluginInfo:
     """What is known about one installed plugin; `error` is the reason if it cannot be loaded."""
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore run`: reads the meters and delivers to the sinks."""
 
-import argparse
 import faulthandler
 import gc
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
+from typing import TYPE_CHECKING
 
 from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.config.load import load_site
@@ -16,14 +16,18 @@ from btcore.control.requests import RequestQueue
 from btcore.hook_trace import HookTrace
 from btcore.logs.formatter import Formatter
 from btcore.logs.handler import set_up
+from btcore.runtime.process import share_allocations
 from btcore.runtime.service_manager import ServiceManager
 from btcore.runtime.signals import stop_on_signals
 from btcore.runtime.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    import argparse
+
 log = logging.getLogger("btcore")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declare the options."""
     add_config(parser)
     parser.add_argument(
@@ -41,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: "argparse.Namespace") -> int:
     """Run the site until a signal arrives or nothing is left to do."""
     file = config_of(args)
+    share_allocations()
     faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
 
@@ -64,7 +69,7 @@ def _log_table(trace: HookTrace) -> None:
         log.info("trace: %s", line)
 
 
-def _run(load: Callable[[], Site], redaction: Formatter, args: argparse.Namespace) -> int:
+def _run(load: Callable[[], Site], redaction: Formatter, args: "argparse.Namespace") -> int:
     site = load()
     for warning in site.warnings:
         log.warning("%s", warning)

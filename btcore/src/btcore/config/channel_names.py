@@ -10,10 +10,9 @@ from typing import Any
 from btcore.channel_descriptions import ChannelDescription
 from btcore.config.problems import Problems
 from btcore.values.channel_hints import channel_hint
-from btcore.values.channels import KnownChannels, split_channel
+from btcore.values.channels import KnownChannels, is_virtual, split_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
-from btcore.values.virtual_channels import is_virtual
 
 
 def read_channels(

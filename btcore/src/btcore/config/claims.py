@@ -7,8 +7,7 @@ A plugin lists its claims in `claims`; conflicts between tables are found here, 
 from collections.abc import Iterable
 from itertools import islice
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.config.problems import Problems
 from btcore.config.toml import Key
 from btcore.discovery import Installed, PluginError
@@ -24,7 +23,7 @@ PART_SEPARATOR = "/"
 """Separates a claim from a part of it: `tcp port 8083/127.0.0.1`."""
 
 
-@attrs.frozen
+@frozen
 class TableClaim:
     """One claim of a table: the table's path in the file, and the meters that it is for (empty: all)."""
 

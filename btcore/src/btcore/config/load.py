@@ -7,7 +7,7 @@ opened.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,14 +28,15 @@ from btcore.errors import Problem
 from btcore.journal.opening import is_filled_by_others, secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
-from btcore.tariff import Tariff
-from btcore.tariff_text import doubts
 from btcore.text import closest, nearest
-from btcore.values.channels import KnownChannels, known_channels
+from btcore.values.channels import KnownChannels, is_virtual, known_channels
 from btcore.values.describe import settings_of
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
-from btcore.values.virtual_channels import read_virtual_channels
+
+if TYPE_CHECKING:
+    from btcore.tariff import Tariff
+    from btcore.virtual.counting import VirtualChannel
 
 
 def load_site(path: Path, *, complete: bool = True) -> Site:
@@ -87,31 +88,40 @@ class _Loader:
         context = attrs.evolve(context, meters=names)
         self.descriptions = read_channels(data, findings, self.known, context)
         context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
-        self.virtual = read_virtual_channels(data.get("channels"), self.known, context)
-        for problem in self.virtual.problems:
-            findings.add(("channels", *problem.path), problem.message)
-        self.descriptions |= self.virtual.descriptions
+        self.virtual = self._virtual_channels(data.get("channels"), context)
         self.channels = {key: one.name for key, one in self.descriptions.items()}
         context = attrs.evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
-        self.top = site_settings()
+        self.top = settings_of(Site) if "state" in data else site_settings()  # its default is looked for only if used
+
+    def _virtual_channels(self, table: object, context: ConversionContext) -> "tuple[VirtualChannel, ...]":
+        """Return the virtual channels; what [channels] says of them is added to the descriptions."""
+        if not isinstance(table, dict) or not any(map(is_virtual, table.values())):
+            return ()
+        from btcore.values.virtual_channels import read_virtual_channels  # noqa: PLC0415 - most sites have none
+
+        found = read_virtual_channels(table, self.known, context)
+        for problem in found.problems:
+            self.findings.add(("channels", *problem.path), problem.message)
+        self.descriptions |= found.descriptions
+        return tuple(found.channels)
 
     def load(self) -> Site:
         """Read the whole file."""
         self._unknown_keys()
         journal = self.data.get("journal", "")
         self.findings.secrets += secrets_in(str(journal.get("use", "") if isinstance(journal, dict) else journal))
-        values = {"state": default_state(), **self._top_values()}
+        values = self._top_values()
+        if "state" not in values:
+            values["state"] = default_state()
         self.state: Path = values["state"]
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
-        tariff = self.reader.nested("tariff", Tariff, self.data)
-        for key, doubt in doubts(tariff) if tariff else ():
-            self.findings.warn(("tariff", key), doubt)
+        tariff = self._tariff()
         self._name_clashes(sinks)
-        if self.virtual.channels and self._is_filled_by_others():
+        if self.virtual and self._is_filled_by_others():
             message = "virtual channels need a journal of one computer; calculate them where the meters are"
             self.findings.add(("channels",), message)
         self.claims.report()
@@ -122,7 +132,7 @@ class _Loader:
             meters=add_sources(self.meters, {source.name: source.serial for source in sources}, self.findings),
             channels=self.channels,
             channel_descriptions=self.descriptions,
-            virtual_channels=tuple(self.virtual.channels),
+            virtual_channels=self.virtual,
             metrics=metrics,
             tariff=tariff,
             sources=tuple(sources),
@@ -132,6 +142,17 @@ class _Loader:
             warnings=tuple(self.findings.warnings),
             **values,
         )
+
+    def _tariff(self) -> "Tariff | None":
+        if "tariff" not in self.data:
+            return None
+        from btcore.tariff import Tariff  # noqa: PLC0415 - most sites have none
+        from btcore.tariff_text import doubts  # noqa: PLC0415 - the same
+
+        tariff = self.reader.nested("tariff", Tariff, self.data)
+        for key, doubt in doubts(tariff) if tariff else ():
+            self.findings.warn(("tariff", key), doubt)
+        return tariff
 
     def _top_values(self) -> Values:
         """Return the settings of the top level; the journal's may be in a table of their own."""

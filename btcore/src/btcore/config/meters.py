@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.config.problems import Problems
 from btcore.formats import MAX_NAME
 from btcore.settings import setting
@@ -21,7 +22,7 @@ MeterKind = Literal["ecm1220", "ecm1240", "gem"]
 """What a meter is, by the packets that it sends: the names of their formats begin so."""
 
 
-@attrs.frozen
+@frozen
 class Meter:
     """One meter: its name, its serial number, and what identifies its packets.
 
@@ -135,7 +136,7 @@ MAX_CACHED = 10_000
 EXPECTED = 'expected a table: [meters], and in it house = { serial = "01000777" }'
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class MeterTable:
     """The table of one meter, as the configuration has it."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.config.claims import Claims
 from btcore.config.problems import Problems
 from btcore.config.tables import Reader
@@ -15,7 +16,7 @@ from btcore.values.describe import settings_of
 KEY = "metrics"
 
 
-@attrs.frozen
+@frozen
 class MetricsSettings:
     """The settings of [metrics]."""
 

@@ -7,6 +7,7 @@ from typing import Any, Union, get_args, get_origin
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.config.site import Sink, Site, Source
 from btcore.formats import packet_formats
 from btcore.settings import ChannelRef, Serial
@@ -18,7 +19,7 @@ Found = tuple[str, str]
 """A serial number, and a label or ""."""
 
 
-@attrs.frozen
+@frozen
 class NamedChannel:
     """A meter and perhaps a label that a setting names; `serial` is empty for any meter."""
 

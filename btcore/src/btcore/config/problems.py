@@ -6,6 +6,7 @@ import re
 
 import attrs
 
+from btcore.classes import define
 from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
@@ -20,7 +21,7 @@ IN_A_TABLE = 2
 """The number of names in the header of a source, sink or decoder: `sink`, `roof`."""
 
 
-@attrs.define
+@define
 class Problems:
     """Collects the problems and warnings of one file, and the secrets that no message may contain."""
 

@@ -8,22 +8,25 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.formats import MAX_NAME
 from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
-from btcore.origin import origin_of
+from btcore.origin import DERIVED, origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
-from btcore.tariff import Tariff
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
-from btcore.virtual.counting import SOURCE, VirtualChannel
+
+if TYPE_CHECKING:  # most sites have neither
+    from btcore.tariff import Tariff
+    from btcore.virtual.counting import VirtualChannel
 
 
 def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, sink or decoder
@@ -39,7 +42,7 @@ def _check_serial(_source: object, _field: object, value: str) -> None:
         raise ValueError(f"expected a serial number of at most {MAX_NAME} characters")
 
 
-@attrs.frozen
+@frozen
 class Source:
     """One source: a plugin's instance, and how the core takes in what it yields.
 
@@ -99,7 +102,7 @@ class Source:
         return origin_of(type(self.instance))
 
 
-@attrs.frozen
+@frozen
 class Sink:
     """One sink: a plugin's instance, and how the core delivers to it.
 
@@ -122,7 +125,7 @@ class Sink:
         return self.hosted if self.delivery.only_live is None else self.delivery.only_live
 
 
-@attrs.frozen
+@frozen
 class Decoder:
     """One decoder: a plugin's instance."""
 
@@ -133,7 +136,7 @@ class Decoder:
     settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
 
 
-@attrs.frozen
+@frozen
 class JournalSettings:
     """The settings of the table [journal]; a `journal` that is a text is short for one with `use` alone."""
 
@@ -152,7 +155,7 @@ class JournalSettings:
     )
 
 
-@attrs.frozen
+@frozen
 class Site:
     """Everything that a configuration defines.
 
@@ -188,9 +191,9 @@ class Site:
     meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
     channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
-    virtual_channels: tuple[VirtualChannel, ...] = ()
+    virtual_channels: "tuple[VirtualChannel, ...]" = ()
     metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
-    tariff: Tariff | None = None
+    tariff: "Tariff | None" = None
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
@@ -203,9 +206,9 @@ class Site:
         if not self.virtual_channels:
             return self.sources
         derived = Source(
-            name=SOURCE,
+            name=DERIVED,
             table="channels",
-            plugin=SOURCE,
+            plugin=DERIVED,
             instance=self.virtual_channels,
             max_new_meters_per_day=0,
             max_packets_per_second=0,

@@ -11,8 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.config.problems import Problems
 from btcore.config.toml import Key
 from btcore.discovery import Installed, needed_decoders
@@ -35,7 +34,7 @@ BRULTECH = "brultech"
 """The built-in decoder."""
 
 
-@attrs.frozen
+@frozen
 class Reader:
     """Reads the tables of one file."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import tomli
 
-from btcore.config.toml_mistakes import Line, describe_mistake, lookalike_character
+from btcore.classes import define, frozen
 
 Key = tuple[str | int, ...]
 """The path to a value: names of tables and keys, and the index in an array of tables."""
@@ -35,7 +35,7 @@ MAX_REPAIRS = 50
 """The most statements that are removed because they conflict with others: the text is parsed again after each."""
 
 
-@attrs.frozen
+@frozen
 class Mistake:
     """One syntax mistake, and its line (from 1)."""
 
@@ -43,7 +43,7 @@ class Mistake:
     message: str
 
 
-@attrs.frozen
+@frozen
 class Statement:
     """One statement: its first line (from 1), its text, its data, and the table that it is in."""
 
@@ -63,7 +63,7 @@ class Statement:
         return self.line + self.text.count("\n") - 1
 
 
-@attrs.frozen
+@frozen
 class TomlDocument:
     """The data of a TOML text, as far as it can be read.
 
@@ -101,7 +101,7 @@ def read(text: str) -> TomlDocument:
     return TomlDocument(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
 
 
-@attrs.define
+@define
 class _StatementSplitter:
     """Splits lines into statements."""
 
@@ -182,11 +182,15 @@ def _line_of(error: Exception) -> int | None:
 
 
 def _unclosed(line: str) -> str:
+    from btcore.config.toml_mistakes import lookalike_character  # noqa: PLC0415 - only where there is a mistake
+
     return lookalike_character(line) or "this is not TOML: the text, list or table that starts here is never closed"
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
     """Return the message of a mistake, by the line at which the parser stopped; `begins` as in `Line`."""
+    from btcore.config.toml_mistakes import Line, describe_mistake  # noqa: PLC0415 - as above
+
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
     found = re.search(r"column (\d+)\)$", str(error))
     column = int(found[1]) - 1 if found else 0

@@ -9,8 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.values.references import ESCAPE
 
 QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033"
@@ -26,7 +25,7 @@ NAME = r"""[A-Za-z0-9_.-]+|"[^"]*"|'[^']*'"""
 TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
 
-@attrs.frozen
+@frozen
 class Line:
     """A line in which the parser stopped: the text before the column, the rest, and the parser's message.
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import Unavailable
 
 Answer = Mapping[str, Any]
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Request:
     """A request that waits for its answer."""
 

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number, certain
 from btcore.hookspecs import hookimpl
 from btcore.records import Damaged, Incomplete, Packet
@@ -26,7 +27,7 @@ FRAME = len(HEADER) + 1 + len(FOOTER) + 1
 """Bytes of a frame that are not payload: header, code, footer, checksum."""
 
 
-@attrs.frozen
+@frozen
 class Layout:
     """One row of the table of formats."""
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import attrs
+from btcore.classes import define
 
 MAX_METERS = 4096
 """Meters of one source that are remembered."""
@@ -30,7 +30,7 @@ Report = Callable[[str, str], None]
 """Is given a meter, and what is wrong with its clock now; "" where it is right again."""
 
 
-@attrs.define
+@define
 class _Meter:
     """What is known of a meter's clock: what is wrong with it, and the packet at which the window begins."""
 

@@ -15,12 +15,13 @@ from typing import Any
 import attrs
 import pluggy
 
+from btcore.classes import define
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
 from btcore.hook_trace import is_on as is_trace_on
 from btcore.hook_trace import trace_calls
-from btcore.hookspecs import PROJECT, Hooks
+from btcore.hookspecs import HookManager
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.settings import Context
 
@@ -33,14 +34,13 @@ def hook_caller(instance: object, who: str = "") -> Any:  # noqa: ANN401 - plugg
 
     `who` is the table of the instance, for `btcore run --trace`.
     """
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Hooks)
+    manager = HookManager()
     manager.register(instance)
     trace_calls(manager, who or type(instance).__name__)
     return manager.hook
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Decoder:
     """One decoder plugin of a worker.
 

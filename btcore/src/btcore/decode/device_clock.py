@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.records import from_microseconds, to_microseconds
 
 Offset = Callable[[datetime], timedelta]
@@ -41,7 +40,7 @@ MIN_MODULUS = 24 * HOUR
 """A seconds counter that overflows sooner than this cannot tell hours apart."""
 
 
-@attrs.frozen
+@frozen
 class _Last:
     """The last reading of a meter, in microseconds.
 

@@ -15,8 +15,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.arrivals import Arrivals, Time
 from btcore.decode.frames import FindPackets
 from btcore.decode.telnet import Transformer
@@ -34,7 +33,7 @@ MAX_PACKET = 1 << 16
 """Bytes of the longest packet: a decoder that asks for more is not waited for."""
 
 
-@attrs.define
+@define
 class StreamCounts:
     """Counts of what was found in streams: complete packets, junk bytes, and damaged packets."""
 

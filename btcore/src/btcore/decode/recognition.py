@@ -8,9 +8,9 @@ those who ask.
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech
 from btcore.decode.decoders import Decoders
 
@@ -18,7 +18,7 @@ SAMPLE = 2048
 """The most bytes that are looked at: three times the longest packet."""
 
 
-@attrs.frozen
+@frozen
 class Kind:
     """One kind of bytes. `name` identifies it, `seen` says what it is, `advice` what to do.
 
@@ -213,8 +213,6 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
     ),
 )
 
-_TABLE = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in _ROWS)
-
 UNDONE = (
     "every FF comes twice, as a telnet port sends it: that is undone, and the packets are taken. Set the gateway's port"
     " to raw TCP, not telnet, so that nothing is lost to it (docs/meters.md)"
@@ -234,7 +232,7 @@ SENSELESS = Kind(
     f"The speed of the line may be wrong ({SPEED}), or this is no meter. {BINARY}",
 )
 
-KINDS = (*(kind for kind, _ in _TABLE), NOTHING, INCOMPLETE, SENSELESS)
+KINDS = (*(kind for kind, _ in _ROWS), NOTHING, INCOMPLETE, SENSELESS)
 """All kinds, except packets of a format that is not selected: that kind has the format in its name."""
 
 
@@ -247,12 +245,18 @@ def recognize(data: bytes, formats: tuple[str, ...] = (), *, unwanted: str = "",
     sample = data[:SAMPLE]
     if name := unwanted or _find_unselected(sample, formats):
         return unselected(name, formats)
-    kind = next((kind for kind, pattern in _TABLE if pattern.search(sample)), None)
+    kind = next((kind for kind, pattern in _table() if pattern.search(sample)), None)
     if damaged and (kind is None or kind.name == "text"):
         return DAMAGED
     if kind is None:
         return SENSELESS if sample else NOTHING
     return INCOMPLETE if kind is DAMAGED and _is_incomplete(sample) else kind
+
+
+@cache
+def _table() -> tuple[tuple[Kind, re.Pattern[bytes]], ...]:
+    """Return the rows, compiled with the first bytes that are looked at: at most meters nothing else ever comes."""
+    return tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in _ROWS)
 
 
 def unselected(name: str, formats: tuple[str, ...]) -> Kind:

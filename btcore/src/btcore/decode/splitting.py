@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.framing import Stream
 from btcore.records import Packet, Piece
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@attrs.define
+@define
 class PacketSplitter:
     """The pieces of one stream. The beginning of a packet is held until the rest of it is there."""
 

@@ -4,8 +4,7 @@
 Pure: bytes go in, the bytes of answers come out. The packets themselves go to the decoders by another way.
 """
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.brultech import HEADER, Brultech
 from btcore.records import Incomplete, Packet
 
@@ -15,7 +14,7 @@ MAX_OUTSIDE = 1 << 14
 """Bytes that are kept of what is no packet: the longest answer has 1542."""
 
 
-@attrs.define
+@define
 class AnswerBytes:
     """The bytes outside of packets, and how many packets there were."""
 

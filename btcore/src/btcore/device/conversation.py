@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.recognition import recognize
 from btcore.device.answers import AnswerBytes
 from btcore.meter_commands import CommandFailed
@@ -45,7 +44,7 @@ class NoAnswer(CommandFailed):
     """A meter sent nothing that can be an answer in time."""
 
 
-@attrs.define
+@define
 class Conversation:
     """Asks one meter, one question after the other. `name` is how messages call the meter."""
 

@@ -5,8 +5,7 @@ A meter is addressed by its device byte (`fc`, `fd`, `fe`, `ff`), and acknowledg
 a block of 32 bytes and a checksum.
 """
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.device.settings import Change, ChannelSettings
 
 ACKNOWLEDGE = b"\xfc"
@@ -20,7 +19,7 @@ READ = (b"SET", b"RCV")
 """After these words the meter sends its settings."""
 
 
-@attrs.frozen
+@frozen
 class EcmSettings:
     """What an ECM says of itself. The firmware is a number; `unit_id` is that of its packets."""
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.device.settings import FORMAT_NUMBERS, Change, ChannelSettings, format_name
 
 PREFIX = "^^^"
@@ -43,7 +42,7 @@ def command(words: str, number: str = "") -> bytes:
     return f"{PREFIX}{address}{words}".encode("ascii")
 
 
-@attrs.frozen
+@frozen
 class Order:
     """A command that changes something: its words, and the line that acknowledges it ("": the meter sends none)."""
 
@@ -126,7 +125,7 @@ def parse_number(text: str) -> int:
     return int(text[-3:].lstrip("ITVRF"))
 
 
-@attrs.frozen
+@frozen
 class AllSettings:
     """What RQSALL answers, as far as its meaning is known."""
 

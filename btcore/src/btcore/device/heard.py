@@ -11,6 +11,7 @@ from threading import Lock
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.formats import Format
 from btcore.records import Packet
 
@@ -18,7 +19,7 @@ MAX_METERS = 4096
 """Meters of one source that are remembered; above the limit, the one unheard for longest is forgotten."""
 
 
-@attrs.frozen
+@frozen
 class HeardMeter:
     """A meter: the stream of its last packet, its format and time, and what the meter's clock showed in it.
 

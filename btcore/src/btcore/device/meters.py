@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import attrs
 
+from btcore.classes import define, frozen
 from btcore.device import ecm, gem
 from btcore.device.conversation import Conversation, Line, NoAnswer, line_reader
 from btcore.device.settings import Change, ChangeRefused, DeviceSettings, Family
@@ -31,7 +32,7 @@ Now = Callable[[], datetime]
 """Returns the time that `clock=now` sets."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Target:
     """The meter that is meant: its serial number and family where they are known, its device byte, if it was given.
 
@@ -123,7 +124,7 @@ def _name(target: Target) -> str:
     return f"meter {target.serial}" if target.serial else "the meter"
 
 
-@attrs.define
+@define
 class _Gem:
     """A GEM: `number` addresses it where several share the line."""
 
@@ -202,7 +203,7 @@ def _read_all(data: bytes) -> gem.AllSettings | None:
     return gem.parse_settings(lines[0]) if lines else None
 
 
-@attrs.define
+@define
 class _Ecm:
     """An ECM, addressed by its device byte."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import WrongUse
 
 Family = Literal["gem", "ecm"]
@@ -59,7 +60,7 @@ class ChangeRefused(WrongUse):
     """A change that the meter does not know, or that would lose something; the text says what is possible."""
 
 
-@attrs.frozen
+@frozen
 class ChannelSettings:
     """One channel: its current transformer, and its options where the meter tells them."""
 
@@ -87,7 +88,7 @@ class ChannelSettings:
         }
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class DeviceSettings:
     """What a meter says of itself. None: it has no such setting, or does not tell.
 
@@ -120,7 +121,7 @@ def format_name(number: int) -> str:
     return names.get(number) or f"{OTHER_FORMATS.get(number, 'format')} ({number})"
 
 
-@attrs.frozen
+@frozen
 class Change:
     """One setting to change: its name as it was written, `ch1.ct_type`, and its value."""
 

@@ -5,8 +5,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.config.named_channels import NamedChannel, named_channels
 from btcore.doctor.facts import HeardReading, SiteFacts
 from btcore.findings import Finding
@@ -33,7 +32,7 @@ MIN_SPAN = 600.0
 """Seconds that a meter must have been heard for, before a channel is said to stand still."""
 
 
-@attrs.frozen
+@frozen
 class _Named:
     """A channel or sensor that is named: its label, and the name or the setting by which it is known."""
 

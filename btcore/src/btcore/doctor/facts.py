@@ -6,12 +6,13 @@ from datetime import datetime
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.config.site import Sink, Site, Source
 from btcore.decode.recognition import Kind, recognize
 from btcore.records import Reading
 
 
-@attrs.frozen
+@frozen
 class Undecoded:
     """The beginning of what a stream brought without a packet; `not_taken` is a format in it that is not taken."""
 
@@ -25,7 +26,7 @@ class Undecoded:
         return recognize(self.data, formats, unwanted=self.not_taken, damaged=self.damaged)
 
 
-@attrs.frozen
+@frozen
 class SilentMeter:
     """A meter that is overdue: for how many seconds, and how many are usual for it, if that is known."""
 
@@ -34,7 +35,7 @@ class SilentMeter:
     usual: float | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SourceFacts:
     """One source. `state` is that of `btcore status`; "" where nothing runs.
 
@@ -60,7 +61,7 @@ class SourceFacts:
         return max(kinds, key=lambda one: (one[0].is_meter, len(one[1].data)))[1] if kinds else None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SinkFacts:
     """One sink, as `btcore status` has it."""
 
@@ -72,7 +73,7 @@ class SinkFacts:
     dead_letters: int = 0
 
 
-@attrs.frozen
+@frozen
 class HeardReading:
     """A reading of late: the serial number that its packet shows, and when it came in.
 
@@ -85,7 +86,7 @@ class HeardReading:
     known_as: str
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class JournalFacts:
     """The journal, and where it is. `failure`: why it cannot be read. `free` are bytes of its disk, None if not known.
 
@@ -103,7 +104,7 @@ class JournalFacts:
     damaged_at: datetime | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class SiteFacts:
     """All that is known of a site at a moment.
 

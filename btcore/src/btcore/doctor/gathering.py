@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from btcore import clocks
+from btcore.classes import frozen
 from btcore.config.site import Sink, Site, Source
 from btcore.control.client import NotRunning, ask, ask_once
 from btcore.doctor.ears import listen
@@ -43,7 +44,7 @@ FAILS = {"failing", "stopped"}
 Json = dict[str, Any]
 
 
-@attrs.frozen
+@frozen
 class _Answers:
     """What the running program tells, or the journal of one that does not run; `silence` as in `SiteFacts`.
 

@@ -10,6 +10,7 @@ from threading import Thread
 
 import attrs
 
+from btcore.classes import define
 from btcore.discovered import Discovered
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.text import describe_error
@@ -24,7 +25,7 @@ MAX_FOUND = 50
 """What one plugin may offer."""
 
 
-@attrs.define
+@define
 class Nearby:
     """What one plugin offers. `failure`: why it could not be asked to the end."""
 

@@ -8,6 +8,7 @@ from threading import Thread
 
 import attrs
 
+from btcore.classes import define
 from btcore.findings import DiagnosisContext, Finding
 from btcore.text import describe_error
 
@@ -36,7 +37,7 @@ def ask(instance: object, plugin: str, context: DiagnosisContext, patience: floa
     return found
 
 
-@attrs.define
+@define
 class _Question:
     """One call of `diagnose`, and what was found so far."""
 

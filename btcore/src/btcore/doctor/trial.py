@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from btcore.classes import define, frozen
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.doctor.diagnosis import find_in_parts, redacted
@@ -24,7 +25,7 @@ from btcore.values.describe import toml_key, toml_text
 UNDER_TRIAL = "trial.toml"
 
 
-@attrs.define
+@define
 class TableText:
     """A table that is to be: its kind, name and plugin, and its settings as a configuration has them."""
 
@@ -49,7 +50,7 @@ def hear(tables: Sequence[TableText], seconds: float) -> Mapping[str, tuple[str,
         return {one.source.name: one.serials for one in listen(site, seconds)[0]}
 
 
-@attrs.frozen
+@frozen
 class SourceTrial:
     """What came of listening to a source: the meters that were heard, and what is wrong; whether it could be opened."""
 

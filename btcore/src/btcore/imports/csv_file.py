@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 
-import attrs
-
+from btcore.classes import define, frozen
 from btcore.formats import Number
 from btcore.imports.assembly import assemble, format_of
 from btcore.imports.energies import EnergyCounters
@@ -44,7 +43,7 @@ class NoTable(ValueError):
     """A file whose first line does not have what is needed of every row."""
 
 
-@attrs.frozen
+@frozen
 class Columns:
     """The columns of a file: the index of each label, and those that are not known."""
 
@@ -118,7 +117,7 @@ def read_csv(
             damaged(number, str(error))
 
 
-@attrs.define
+@define
 class _RowReader:
     """Makes readings of rows."""
 

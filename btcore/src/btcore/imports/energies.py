@@ -11,6 +11,7 @@ from datetime import datetime
 import attrs
 
 from btcore.calculate.counters import MAX_WATTS
+from btcore.classes import define
 
 MAX_CHANNELS = 100_000
 """Channels of all meters that are remembered."""
@@ -19,7 +20,7 @@ MAX_GAP = 3600
 """Seconds between two rows up to which the watts of the second are held to be the mean between them."""
 
 
-@attrs.define
+@define
 class _Channel:
     """What a channel has counted in each direction, in Ws, and the net energy that the file had last, and when."""
 
@@ -35,7 +36,7 @@ class _Channel:
             self.exported -= energy
 
 
-@attrs.define
+@define
 class EnergyCounters:
     """The counters of all channels of the files of one import, which continue from file to file.
 

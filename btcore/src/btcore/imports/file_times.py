@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from btcore.classes import define
 from btcore.imports.options import ImportOptions
 
 EXPECTED = "expected one such as 2023-11-14 22:13:30, or seconds since 1970"
@@ -14,7 +15,7 @@ _SECONDS = re.compile(r"\d{9,11}(?:\.\d+)?")
 FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
-@attrs.define
+@define
 class FileTimes:
     """Reads the times of readings, in the order of a file.
 

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 import attrs
 
 from btcore.capture.files import CaptureError, Damaged, read_chunks, steady_clock
+from btcore.classes import define
 from btcore.imports.csv_file import parse_header, read_csv
 from btcore.imports.energies import EnergyCounters
 from btcore.imports.options import ImportOptions
@@ -27,7 +28,7 @@ INTERVAL = timedelta(seconds=10)
 GZIP = b"\x1f\x8b"
 
 
-@attrs.define
+@define
 class ImportFile:
     """A file; `done` is how many of its `size` bytes were read."""
 

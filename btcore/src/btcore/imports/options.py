@@ -6,10 +6,11 @@ from datetime import tzinfo
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.settings import Polarity
 
 
-@attrs.frozen
+@frozen
 class ImportOptions:
     """What is not in the files.
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.brultech import FORMATS
 from btcore.formats import Number
 from btcore.imports.assembly import assemble
@@ -43,7 +44,7 @@ def is_printed_log(head: str) -> bool:
     return any(line is not None and _SERIAL.fullmatch(line[2]) for line in lines)
 
 
-@attrs.define
+@define
 class _Block:
     """The lines of one reading."""
 
@@ -81,7 +82,7 @@ def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[_Block]:
         yield block
 
 
-@attrs.define
+@define
 class _BlockReader:
     """Makes readings of blocks."""
 

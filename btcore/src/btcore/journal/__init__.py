@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import BtcoreError, JournalFull, Unavailable
 from btcore.origin import current_origin
 
@@ -31,7 +32,7 @@ class Superseded(BtcoreError):
         super().__init__(f"another worker delivers to {sink} now")
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """One reading as the journal keeps it.
 
@@ -54,7 +55,7 @@ class Entry:
     origin: str = attrs.field(default="", converter=current_origin)
 
 
-@attrs.frozen
+@frozen
 class Appended:
     """What became of entries that were appended.
 
@@ -82,7 +83,7 @@ class Lag(NamedTuple):
     oldest: int = 0
 
 
-@attrs.frozen
+@frozen
 class Retention:
     """For how long a journal keeps what nobody needs any more.
 
@@ -110,7 +111,7 @@ class HeardMeter(NamedTuple):
     offset: Offset
 
 
-@attrs.frozen
+@frozen
 class Baseline:
     """The reading from which the next sample of a meter counts, by its offset.
 
@@ -121,7 +122,7 @@ class Baseline:
     lifetime: Mapping[str, int] = attrs.field(factory=dict)
 
 
-@attrs.frozen
+@frozen
 class Checkpoint:
     """How far a sink has come: everything up to `offset` is delivered.
 
@@ -152,7 +153,7 @@ class Checkpoint:
         return attrs.evolve(self, offset=offset, baselines={**self.baselines, **baselines})
 
 
-@attrs.frozen
+@frozen
 class DeadLetter:
     """A sample or a reading that a sink will never take, kept with the reason.
 
@@ -174,7 +175,7 @@ class DeadLetter:
         return self.sink, self.serial, self.keys
 
 
-@attrs.frozen
+@frozen
 class Damage:
     """Damage of what a journal keeps, which was mended: `text` says in a line what was found, and what was done.
 

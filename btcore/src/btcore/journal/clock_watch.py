@@ -81,7 +81,7 @@ class ClockWatch:
     def _is_right(self) -> bool:
         if clocks.is_absurd(self._now()):
             return False
-        return self._is_synchronized() is not False or self._steady() > PATIENCE
+        return self._steady() > PATIENCE or self._is_synchronized() is not False
 
     def _read_ahead(self) -> int:
         """Return the microseconds by which the time of day is ahead of the steady clock."""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Unavailable, is_interrupt
 from btcore.journal import Journal
@@ -34,7 +35,7 @@ SECRET_NAME = re.compile(r"pass|token|secret|key|cred|auth", re.IGNORECASE)
 Sync = Literal["normal", "always"]
 
 
-@attrs.frozen
+@frozen
 class JournalOptions:
     """What an implementation is given: the URL, the state directory, and how large the journal may become (0: any).
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Lock
 
-import attrs
-
+from btcore.classes import define, frozen
 from btcore.text import either, format_duration, plural
 
 SUMMARY_INTERVAL = 3600.0
@@ -31,7 +30,7 @@ LONG_WAIT = 600.0
 """Seconds: a longer wait is logged even where a failure was logged just before."""
 
 
-@attrs.define
+@define
 class _Budget:
     """How many lines may be logged now (a token bucket)."""
 
@@ -48,7 +47,7 @@ class _Budget:
         return True
 
 
-@attrs.frozen
+@frozen
 class LastFailure:
     """The last failure: its text, when it was, and when the next try is due; both in seconds since 1970.
 
@@ -61,7 +60,7 @@ class LastFailure:
     requested: bool = False
 
 
-@attrs.define
+@define
 class _Losses:
     """What the sink lost and is not logged yet, with the last of it. `logged_at`: when a loss was logged last."""
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import RLock
 
-import attrs
-
+from btcore.classes import define
 from btcore.text import shortened
 
 HOUR = 3600.0
@@ -46,7 +45,7 @@ CORE = f"{Path(__file__).parents[1]}{os.sep}"
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z%]")
 
 
-@attrs.define
+@define
 class _Kind:
     """Messages of one kind since the first of them."""
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import define
 from btcore.text import Count
 
 HOUR = 3600.0
 
 
-@attrs.define(kw_only=True)
+@define(kw_only=True)
 class SummarizedCount:
     """Counts one kind of thing.
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import attrs
 
 from btcore.capture.files import CaptureError
+from btcore.classes import define
 from btcore.config.site import Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.errors import Stop, Unavailable, WrongUse
@@ -40,7 +41,7 @@ MAX_REPORTED = 5
 """Parts of a file that cannot be read and are reported one by one; more are only counted."""
 
 
-@attrs.define(eq=False, slots=False)
+@define(eq=False, slots=False)
 class RecordedFile:
     """A file of what meters sent elsewhere, or before: hosted services do not get it."""
 

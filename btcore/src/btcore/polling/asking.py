@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import attrs
 
+from btcore.classes import define, frozen
 from btcore.decode.brultech import HEADER, Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.recognition import SAMPLE, recognize
@@ -36,7 +37,7 @@ class NoAnswer(BtcoreError):
     """A meter that was asked has sent no complete packet in time; the text says what came in."""
 
 
-@attrs.frozen
+@frozen
 class Request:
     """What is sent to one meter for one packet; `acknowledged`: the meter acknowledges each word before the next."""
 
@@ -65,7 +66,7 @@ def _request(device: str) -> Request:
     )
 
 
-@attrs.define
+@define
 class Echo:
     """Whether what is sent on a line comes back, as on RS-485 with two wires.
 
@@ -103,7 +104,7 @@ def ask(
     return line.packets
 
 
-@attrs.define(kw_only=True)
+@define(kw_only=True)
 class _Line:
     """What comes in during one request.
 

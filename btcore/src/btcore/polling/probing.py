@@ -8,8 +8,7 @@ import re
 import time
 from collections.abc import Callable
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.polling.asking import NoAnswer, Receive, Send, ask, poll_requests
 from btcore.records import Packet
 
@@ -28,7 +27,7 @@ _NUMBER = re.compile(rb"(?<!\d)\d{5,8}\s*\r?\n")
 _LINE_IDLE = 0.3
 
 
-@attrs.frozen
+@frozen
 class ProbedDevice:
     """A meter that answered: how it was asked (as in `devices`; "" for the only GEM), and its serial numbers."""
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from btcore.classes import define, frozen
 from btcore.records import Packet
 
 ROUNDS = 2
@@ -17,7 +18,7 @@ ROUNDS = 2
 packet just when another one is asked."""
 
 
-@attrs.frozen
+@frozen
 class Remark:
     """A text for the log; `is_good`: it says that a fault is over."""
 
@@ -25,7 +26,7 @@ class Remark:
     is_good: bool = False
 
 
-@attrs.define
+@define
 class Respondents:
     """The last answer of each device of one line."""
 

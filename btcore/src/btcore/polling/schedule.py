@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import define
 from btcore.errors import Problem
 from btcore.polling.asking import Echo, NoAnswer, Receive, Request, Send, ask, name_device, poll_requests
 from btcore.polling.respondents import Respondents
@@ -50,7 +51,7 @@ def next_due(due: float, interval: float, now: float) -> float:
     return due + interval * (math.floor((now - due) / interval) + 1)
 
 
-@attrs.define(kw_only=True)
+@define(kw_only=True)
 class Poll:
     """Asks devices in turn, again and again.
 

@@ -11,12 +11,11 @@ once without samples, and the difference to the live baselines is what was there
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import attrs
-
 from btcore.calculate.chains import Chains
 from btcore.calculate.intervals import Intervals
 from btcore.calculate.links import Lifetime
 from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
+from btcore.classes import frozen
 from btcore.decode.decoders import Decoders
 from btcore.journal import Baseline, Journal, Offset
 from btcore.records import Reading
@@ -26,7 +25,7 @@ READ = 500
 """Journal entries read at once."""
 
 
-@attrs.frozen
+@frozen
 class Sampling:
     """How samples are made for a sink, of which readings: as its settings say now. `interval` is in microseconds."""
 
@@ -36,7 +35,7 @@ class Sampling:
     only_live: bool = False
 
 
-@attrs.frozen
+@frozen
 class Found:
     """A step, and the offset up to which everything was settled once it is."""
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint, Journal, Offset, Superseded
 from btcore.journal.partitions import Share, partitioned, replay_name
@@ -34,7 +35,7 @@ LISTS = ("meters", "letters")
 """Fields of a request that JSON keeps as lists."""
 
 
-@attrs.frozen
+@frozen
 class Request:
     """One request, and how far it has come.
 

@@ -6,7 +6,6 @@ It is off unless [metrics] has `listen`. Nothing can be changed over it.
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from btcore.errors import Unavailable
@@ -86,6 +85,8 @@ def _metrics(status: SiteStatus) -> "Page":
 
 
 def _health(status: SiteStatus) -> "Page":
+    from http import HTTPStatus  # noqa: PLC0415 - as above
+
     from btcore.serve import Page  # noqa: PLC0415 - as above
 
     found = "".join(f"{line}\n" for line in problems(status))

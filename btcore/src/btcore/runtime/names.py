@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
+from btcore.classes import define
 from btcore.config.named_channels import Found, NamedChannel, labels_by_format, named_channels
 from btcore.config.site import Site
 from btcore.journal import HeardMeter
@@ -38,7 +39,7 @@ Formats = Mapping[str, set[str]]
 """The packet formats that each meter was heard in."""
 
 
-@attrs.define
+@define
 class NameCheck:
     """Checks the names now and then. `labels` are those of each known format."""
 

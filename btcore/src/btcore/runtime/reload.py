@@ -6,13 +6,11 @@ A configuration with a mistake changes nothing. What is restarted is decided in 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
 from typing import Any
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.config.site import Site
 from btcore.control.requests import Request, RequestQueue
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
@@ -38,6 +36,8 @@ class Loading:
 
     def __init__(self, load: Callable[[], Site]) -> None:
         """Begin it."""
+        from concurrent.futures import Future  # noqa: PLC0415 - nothing else needs it
+
         self._found: Future[Site] = Future()
         self._deadline = monotonic() + LOAD_TIMEOUT
         Thread(target=self._work, args=(load,), name="configuration", daemon=True).start()
@@ -77,7 +77,7 @@ def _too_late() -> Unavailable:
     )
 
 
-@attrs.frozen
+@frozen
 class _Reload:
     """A reload under way: who asked, what is answered, and until when its workers are waited for."""
 

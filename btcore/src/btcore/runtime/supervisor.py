@@ -3,16 +3,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
-from btcore.control.server import ControlServer, Handler
+from btcore.control.server import ControlServer, Handler, Request
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
 from btcore.journal.opening import check_url, open_journal
@@ -26,10 +27,11 @@ from btcore.sources.worker import SourceWorker
 from btcore.status.report import answer
 from btcore.text import either, plural
 from btcore.workers.clock_sync import ClockSync
-from btcore.workers.devices import DeviceRequests
-from btcore.workers.draining import Draining
 from btcore.workers.factory import RunOptions
 from btcore.workers.journal_watch import JournalWatch
+
+if TYPE_CHECKING:
+    from btcore.workers.draining import Draining
 
 log = logging.getLogger("btcore")
 
@@ -43,6 +45,8 @@ POLL_INTERVAL_ONCE = 0.05
 """Seconds between two checks of the workers, in a `once` run and while some are replaced."""
 POLL_INTERVAL = 1.0
 """The same in a run that goes on."""
+DEVICE_REQUESTS = ("device-list", "device-show", "device-plan", "device-set")
+"""The requests of `btcore device`, which `workers/devices.py` answers."""
 
 
 class Supervisor:
@@ -145,7 +149,7 @@ class Supervisor:
             "newest": observation.newest,
             "capture": observation.capture,
             **running.mending.handlers,
-            **DeviceRequests(running.sources.workers).handlers(),
+            **{name: partial(_ask_device, running, name) for name in DEVICE_REQUESTS},
         }
 
     def _monitor(self, running: RunningSite, serving: ExitStack) -> Monitoring:
@@ -163,12 +167,12 @@ class Supervisor:
 
         reloader = Reloader(self._load, self._reloads, self._manager, changed, self._patience)
         ready_at = time.monotonic() + READY_TIMEOUT
-        draining = Draining(lambda: max((sink.behind for sink in running.sinks.workers), default=0))
+        draining = _draining(running) if self._once else None
         while running.is_alive:
             running.check()
             reloader.turn(running)
             self._notify(running, reloader.notice, ready_at)
-            if self._once and running.are_sources_over:
+            if draining is not None and running.are_sources_over:
                 self._drain.set()
                 journal.wake()
                 draining.check()
@@ -179,7 +183,8 @@ class Supervisor:
             if self._stop.wait(POLL_INTERVAL_ONCE if is_busy else POLL_INTERVAL):
                 log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
-        draining.finish()
+        if draining is not None:
+            draining.finish()
 
     def _notify(self, running: RunningSite, notice: str, ready_at: float) -> None:
         """Tell the service manager how the run is, and that it moves."""
@@ -189,6 +194,18 @@ class Supervisor:
             self._manager.status(running.describe() + notice)
         if self._manager.has_watchdog:
             self._manager.feed(running.hang())
+
+
+def _ask_device(running: RunningSite, name: str, request: Request) -> Iterable[Any]:
+    from btcore.workers.devices import DeviceRequests  # noqa: PLC0415 - most runs are never asked
+
+    return DeviceRequests(running.sources.workers).handlers()[name](request)
+
+
+def _draining(running: RunningSite) -> "Draining":
+    from btcore.workers.draining import Draining  # noqa: PLC0415 - of a run that ends by itself
+
+    return Draining(lambda: max((sink.behind for sink in running.sinks.workers), default=0))
 
 
 def _join(threads: list[Thread], patience: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-import attrs
+from btcore.classes import frozen
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 """The type of a page in this format."""
@@ -18,7 +18,7 @@ LARGEST_EXACT = 1 << 53
 """Below this a float has every whole number."""
 
 
-@attrs.frozen
+@frozen
 class Family:
     """One metric with its samples; a value of None is not known, and has no sample."""
 

@@ -10,8 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.errors import BtcoreError
 from btcore.text import describe_error
 from btcore.version import __version__
@@ -25,7 +24,7 @@ MAX_CLIENTS = 8
 PLAIN = "text/plain; charset=utf-8"
 
 
-@attrs.frozen
+@frozen
 class Page:
     """What is answered: a text, its type, and the status."""
 

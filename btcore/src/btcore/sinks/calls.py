@@ -11,9 +11,8 @@ from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
 
-import attrs
-
 from btcore.backoff import Backoff
+from btcore.classes import frozen
 from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
 from btcore.heartbeat import Heartbeat
@@ -28,7 +27,7 @@ HANG_TIMEOUT = 600.0
 Done = TypeVar("Done")
 
 
-@attrs.frozen
+@frozen
 class Rejection:
     """Why a call will never succeed. `is_entire_batch`: nor will any part of the batch.
 
@@ -40,7 +39,7 @@ class Rejection:
     is_bug: bool = False
 
 
-@attrs.frozen
+@frozen
 class Failure:
     """Why a call did not succeed this time, and the seconds that the service asks to wait. `is_bug`: as above."""
 

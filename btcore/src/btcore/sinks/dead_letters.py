@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 import attrs
 
 from btcore.calculate.sampling import Step
+from btcore.classes import frozen
 from btcore.journal import DeadLetter
 from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
@@ -30,7 +31,7 @@ def without(step: Step, indexes: Container[int]) -> Step:
     return attrs.evolve(step, samples=tuple(one for index, one in enumerate(step.samples) if index not in indexes))
 
 
-@attrs.frozen
+@frozen
 class DeadLetters:
     """Makes the dead letters of one sink, and reports them. `redact` removes secrets from a text."""
 

@@ -14,6 +14,7 @@ import attrs
 
 from btcore.backoff import Backoff
 from btcore.calculate.sampling import Step
+from btcore.classes import define, frozen
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Checkpoint, DeadLetter, Journal, Offset, Superseded
@@ -43,7 +44,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 NOT_SELECTED = "the settings of the sink select nothing of it"
 
 
-@attrs.frozen
+@frozen
 class Part:
     """What one call delivers again: steps, and the dead letters that they settle.
 
@@ -64,7 +65,7 @@ class Part:
         )
 
 
-@attrs.define
+@define
 class Work:
     """The request that is worked on: its history, and the steps that wait for a call."""
 

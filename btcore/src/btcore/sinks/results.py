@@ -7,14 +7,13 @@ It is checked here, once, where it enters. What `process_batch` raises is handle
 from collections.abc import Iterable
 from typing import Self
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
 from btcore.records import Batch
 
 
-@attrs.frozen
+@frozen
 class BatchResult:
     """How many readings of a batch were delivered, had no sample, and were not selected by the settings.
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import attrs
 
+from btcore.classes import define
 from btcore.config.site import Sink
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import Backlog
@@ -33,7 +34,7 @@ def sink_state(*, stop_reason: str, failing_for: float | None, behind: int, is_u
     return f"failing for {format_duration(failing_for)}" + ("" if is_up_to_date else f", {state}")
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SinkState:
     """How a sink stands. Safe from any thread. `stop_reason`: why it has stopped until a restart; "" if it has not."""
 

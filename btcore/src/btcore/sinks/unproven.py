@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from btcore.calculate.sampling import Step
+from btcore.classes import define, frozen
 from btcore.config.site import Sink
 from btcore.errors import Stop
 from btcore.journal import DeadLetter
@@ -23,7 +24,7 @@ MAX_SHOWN = 8
 """Names of settings in a message."""
 
 
-@attrs.frozen
+@frozen
 class HeldStep:
     """A step that was rejected, why, and the dead letters of its samples that cannot be calculated."""
 
@@ -32,7 +33,7 @@ class HeldStep:
     broken: Sequence[DeadLetter] = ()
 
 
-@attrs.define
+@define
 class UnprovenSettings:
     """The steps that were rejected while nothing was accepted yet. `location` names the sink's table and settings.
 

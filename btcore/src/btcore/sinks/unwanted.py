@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
+from btcore.classes import define
 from btcore.text import plural
 
 FIRST_REPORT = 60.0
@@ -16,7 +17,7 @@ REPORT_INTERVAL = 3600.0
 """The same for a sink whose settings did, and the seconds between two warnings about one whose did not."""
 
 
-@attrs.define
+@define
 class UnwantedWatch:
     """Knows since when the settings selected nothing. Seconds are of a monotonic clock."""
 

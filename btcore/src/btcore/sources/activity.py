@@ -8,13 +8,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from threading import Lock
 
-import attrs
+from btcore.classes import frozen
 
 MAX_METERS = 4096
 """Meters of one source that are counted; above the limit, the one unheard for longest is forgotten."""
 
 
-@attrs.frozen
+@frozen
 class MeterActivity:
     """How many readings a meter has sent; the time of the last, in microseconds since 1970."""
 

@@ -8,9 +8,8 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
-import attrs
-
 from btcore import clocks
+from btcore.classes import define
 from btcore.logs.tally import SummarizedCount
 
 MAX_METERS = 4096
@@ -26,7 +25,7 @@ SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
 
-@attrs.define
+@define
 class _Meter:
     """How many packets a meter may send at once (a token bucket), and whether it was heard in this run."""
 

@@ -11,6 +11,7 @@ from threading import Lock
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.recognition import SAMPLE
 
 MAX_STREAMS = 64
@@ -29,7 +30,7 @@ LAPSE = 600.0
 """The same for a stream that had packets: a keep-alive between two packets is nothing."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Undecoded:
     """The beginning of what a stream brought since its last packet. Times are seconds of a monotonic clock."""
 

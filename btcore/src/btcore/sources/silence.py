@@ -13,6 +13,7 @@ from threading import Lock
 
 import attrs
 
+from btcore.classes import define
 from btcore.logs.tally import SummarizedCount
 from btcore.text import format_duration, plural
 
@@ -52,7 +53,7 @@ LINES_PER_HOUR = 8
 MAX_NAMES = 3
 
 
-@attrs.define
+@define
 class _Meter:
     """When a meter was heard last, by both clocks, and its last intervals."""
 

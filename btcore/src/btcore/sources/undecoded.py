@@ -6,13 +6,12 @@ When they are reported is decided in `no_packets.py`; what they are, in `decode/
 
 import math
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.recognition import SAMPLE, Kind
 from btcore.text import plural
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class UndecodedStream:
     """The bytes of one stream since its last packet. `sample` and `size` restart at each check."""
 
@@ -45,7 +44,7 @@ class UndecodedStream:
         self.not_taken, self.is_examined = "", False
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class UndecodedBytes:
     """The bytes of one kind that are not reported yet."""
 

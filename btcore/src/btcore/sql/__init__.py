@@ -8,13 +8,17 @@ once, what is wrong where none can be. A plugin wraps its driver's connection (`
 `SqlError`s, and passes its hooks on to an `SqlWriter`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
 from btcore.sql.hooks import SqlHooks
-from btcore.sql.reader import SqlReader
 from btcore.sql.row_text import row_writer
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_format, check_table_name
+
+if TYPE_CHECKING:
+    from btcore.sql.reader import SqlReader
 
 __all__ = [
     "DIALECTS",
@@ -36,3 +40,14 @@ __all__ = [
     "postgresql_kind",
     "row_writer",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would believe that there is every name
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class
+        """Import what reads a database: most only store in it."""
+        if name != "SqlReader":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from btcore.sql.reader import SqlReader  # noqa: PLC0415
+
+        return SqlReader

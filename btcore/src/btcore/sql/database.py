@@ -12,6 +12,7 @@ from logging import Logger
 
 import attrs
 
+from btcore.classes import define
 from btcore.sql.dialect import Connection, Dialect, key_of
 from btcore.sql.preparation import Preparation, PreparedTable
 from btcore.sql.statements import find_stored, insert
@@ -26,7 +27,7 @@ STEP = 1 << 52
 Identity = tuple[int, str]
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Database:
     """An open database. All methods raise SqlError. `reported`: see `Preparation`."""
 

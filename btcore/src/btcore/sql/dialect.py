@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.records import from_microseconds, to_microseconds
 
 Kind = Literal["key", "seconds", "serial", "text", "integer", "real", "time"]
@@ -41,7 +40,7 @@ class Connection(Protocol):
         """Close it; never raises."""
 
 
-@attrs.frozen
+@frozen
 class Dialect:
     """One database's SQL.
 

@@ -7,13 +7,12 @@ What is done about it is `database.py`'s.
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Connection, Dialect, Kind
 from btcore.sql.errors import SqlError
 
 
-@attrs.frozen
+@frozen
 class ExistingTable:
     """A table of the database. `types` are its columns, as they are written, each with its type in small letters.
 

@@ -6,19 +6,22 @@ As a sink it passes on to its writer, as a source to its reader. A plugin adds w
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event
+from typing import TYPE_CHECKING
 
 import attrs
 
 from btcore.errors import Problem
-from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Format
 from btcore.hookspecs import hookimpl
 from btcore.records import Batch, Reading, SourceCheckpoint
 from btcore.settings import Context, Duration, plugin, setting
 from btcore.sql.dialect import Connection, Dialect
-from btcore.sql.reader import SqlReader
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_format, check_table_name
+
+if TYPE_CHECKING:
+    from btcore.findings import DiagnosisContext, Finding
+    from btcore.sql.reader import SqlReader
 
 SOURCE = "source."
 """What the name of a source's table begins with."""
@@ -48,7 +51,8 @@ class SqlHooks:
         default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
     )
     _writer: SqlWriter = attrs.field(init=False, repr=False)
-    _reader: SqlReader = attrs.field(init=False, repr=False)
+    _make_reader: "Callable[[], SqlReader]" = attrs.field(init=False, repr=False)
+    _only_reader: "SqlReader | None" = attrs.field(init=False, default=None, repr=False)
 
     def connect_by(
         self, dialect: Dialect, where: str, connect: Callable[[], Connection], to_read: Callable[[], Connection]
@@ -58,13 +62,26 @@ class SqlHooks:
         Both raise SqlError. `where` names the database in messages.
         """
         self._writer = SqlWriter(dialect, self.schema, self.table, where, connect, retention=self.retention)
-        self._reader = SqlReader(dialect, self.table, self.format, where, self.poll_interval, connect=to_read)
+
+        def make_reader() -> "SqlReader":
+            from btcore.sql.reader import SqlReader  # noqa: PLC0415 - few are sources
+
+            return SqlReader(dialect, self.table, self.format, where, self.poll_interval, connect=to_read)
+
+        self._make_reader = make_reader
+
+    @property
+    def _reader(self) -> "SqlReader":
+        """Its reader, which it has from the first use on."""
+        if self._only_reader is None:
+            self._only_reader = self._make_reader()
+        return self._only_reader
 
     def check(self) -> Iterator[Problem]:
         """Find what is wrong between the settings."""
         return self._writer.check()
 
-    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+    def diagnose(self, context: "DiagnosisContext") -> "Iterable[Finding]":
         """Find out whether the database can be reached and used; nothing is created or stored."""
         if context.name.startswith(SOURCE):
             return self._reader.diagnose(context)
@@ -84,7 +101,8 @@ class SqlHooks:
     def close(self) -> None:
         """End the connection."""
         self._writer.close()
-        self._reader.close()
+        if self._only_reader is not None:
+            self._only_reader.close()
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:

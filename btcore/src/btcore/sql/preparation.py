@@ -9,6 +9,7 @@ from logging import Logger
 
 import attrs
 
+from btcore.classes import define, frozen
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import ExistingTable, find_table, holds
@@ -23,7 +24,7 @@ Notice = Callable[[Logger], None]
 """What is logged once a change is stored."""
 
 
-@attrs.frozen
+@frozen
 class PreparedTable:
     """A table that is ready. `by_key_alone`: no two rows may have the same key, whatever their meters."""
 
@@ -31,7 +32,7 @@ class PreparedTable:
     by_key_alone: bool = False
 
 
-@attrs.define
+@define
 class Preparation:
     """Makes tables ready, within the transaction of the caller. `notices` is what to log after its end.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
@@ -34,7 +35,7 @@ MUCH = 10_000
 """Rows from which on it is told how far the reading is."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SqlReader:
     """Reads the tables of one source. `connect` opens a connection, which creates nothing; `where` names the database.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from btcore.classes import define
 from btcore.sql.database import Database
 from btcore.sql.dialect import Connection
 from btcore.sql.preparation import Preparation
@@ -23,7 +24,7 @@ REST = 600.0
 """Seconds until it is looked again, once nothing is old."""
 
 
-@attrs.define
+@define
 class Retention:
     """Deletes rows that are older than so many seconds; 0: none, ever.
 

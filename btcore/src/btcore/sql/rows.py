@@ -12,8 +12,7 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.errors import Stop
 from btcore.formats import SECONDS, Format, Number
 from btcore.further_channels import further_channels
@@ -28,7 +27,7 @@ MAX_PLAIN = 64
 """Combinations of types that are remembered of a table."""
 
 
-@attrs.frozen(eq=False, slots=False)
+@frozen(eq=False, slots=False)
 class RowFormat:
     """How a row of a table becomes a reading. `names` are the columns to ask for, as the table writes them.
 

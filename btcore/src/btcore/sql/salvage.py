@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import define
 from btcore.sql.dialect import Connection, Value
 from btcore.sql.errors import ErrorKind, SqlError
 
@@ -21,7 +22,7 @@ LAST = 1 << 62
 Rows = list[tuple[Any, ...]]
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SalvagingConnection:
     """A connection to an SQLite file, which is read as far as it can be. `damage` is what was found to be wrong."""
 

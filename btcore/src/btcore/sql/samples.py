@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.measurement import Measurement, measurements
 from btcore.records import Sample
 from btcore.settings import Polarity
@@ -33,7 +34,7 @@ KINDS: Mapping[str, Kind] = {
 in all its life, and never fall."""
 
 
-@attrs.frozen(eq=False, slots=False)
+@frozen(eq=False, slots=False)
 class SamplesTable:
     """The table for the samples of all meters. `channel_name` names a meter's channel, `polarity` is the samples'."""
 

@@ -10,9 +10,8 @@ from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Literal, Protocol
 
-import attrs
-
 from btcore.calculated import picker
+from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels
 from btcore.records import Batch, Reading, Sample, calculated_of
@@ -76,7 +75,7 @@ class Table(Protocol):
         """Yield the rows of a record, in the order of `kinds`; what is not known is None."""
 
 
-@attrs.frozen(eq=False, slots=False)
+@frozen(eq=False, slots=False)
 class WideTable:
     """The table for readings of one packet format: btmon's columns, in btmon's order.
 

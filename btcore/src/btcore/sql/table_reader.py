@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import define
 from btcore.records import Reading
 from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import SqlError
@@ -27,7 +28,7 @@ Mark = tuple[int, str]
 """The order of a row, and its serial number."""
 
 
-@attrs.define
+@define
 class TableReader:
     """Reads one table. `mark` is the last row in order that was read, `count` how many rows were."""
 

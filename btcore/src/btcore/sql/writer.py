@@ -7,23 +7,25 @@ A plugin has the settings, the driver, and one `SqlWriter`, to which its hooks p
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from logging import Logger, getLogger
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from btcore.classes import define
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
-from btcore.findings import Finding
 from btcore.formats import Format
 from btcore.records import Batch
 from btcore.settings import Claim, Context
 from btcore.sql.database import Database
-from btcore.sql.diagnosis import check_rights, diagnose_sink
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import AT_ONCE, DISCONNECTED, SqlError
-from btcore.sql.retention import Retention
 from btcore.sql.samples import SamplesTable
 from btcore.sql.table import Record, Schema, Table, describe_row, records_of, wide_table, wide_tables
+
+if TYPE_CHECKING:
+    from btcore.findings import Finding
+    from btcore.sql.retention import Retention
 
 Done = TypeVar("Done")
 
@@ -35,7 +37,7 @@ SHORTEST_RETENTION = 86_400.0
 """Seconds: less than a day would delete what was just stored."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SqlWriter:
     """Stores the batches of one sink. `connect` opens a connection; it raises SqlError. `where` names the database."""
 
@@ -47,14 +49,17 @@ class SqlWriter:
     retention: float = 0.0
     _context: Context = attrs.field(init=False, factory=lambda: Context("sink", getLogger(__name__)))
     _database: Database | None = attrs.field(init=False, default=None)
-    _retention: Retention = attrs.field(init=False)
+    _retention: "Retention | None" = attrs.field(init=False, default=None)
     _reported: set[str] = attrs.field(init=False, factory=set)
     _samples: SamplesTable | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
-        others = [] if self.table or self.schema == "samples" else self.tables(FORMATS.values())
-        self._retention = Retention(self.retention, others)
+        if self.retention:
+            from btcore.sql.retention import Retention  # noqa: PLC0415 - most rows are never deleted
+
+            others = [] if self.table or self.schema == "samples" else self.tables(FORMATS.values())
+            self._retention = Retention(self.retention, others)
 
     @property
     def log(self) -> Logger:
@@ -101,6 +106,8 @@ class SqlWriter:
     def create(self, context: Context, formats: Iterable[Format]) -> list[str]:
         """Create what is missing; return what was created, a line each. Raises Retry or Stop."""
         self._context = context
+        from btcore.sql.diagnosis import check_rights  # noqa: PLC0415 - a run does not need it
+
         tables = self.tables(formats)
         created = self._run(lambda database: database.prepare(tables))
         names, deletes = [table.name for table in tables], bool(self.retention)
@@ -109,8 +116,10 @@ class SqlWriter:
             created.append(f"{self.where} can be used; a table is created with the first reading of a packet format")
         return created
 
-    def diagnose(self, connect: Callable[[], Connection]) -> Iterator[Finding]:
+    def diagnose(self, connect: Callable[[], Connection]) -> "Iterator[Finding]":
         """Find out whether rows can be stored; `connect` opens a connection by which nothing is created."""
+        from btcore.sql.diagnosis import diagnose_sink  # noqa: PLC0415 - as above
+
         tables = self.tables(FORMATS.values())
         return diagnose_sink(connect, self.dialect, self.where, tables, deletes=bool(self.retention))
 
@@ -175,7 +184,7 @@ class SqlWriter:
 
     def _delete_old(self, records: Mapping[Table, Sequence[Record]]) -> None:
         """Delete a slice of what is too old; a failure is reported, and delays no delivery."""
-        if self._database is None:
+        if self._database is None or self._retention is None:
             return
         newest = max(reading.key for some in records.values() for reading, _ in some)
         try:

@@ -5,7 +5,6 @@ What is kept survives a crash of the program without waiting for the disk: see `
 cost what the operating system had not written yet (seconds); it never damages what is there.
 """
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from btcore.journal import (
 from btcore.journal.opening import JournalOptions
 from btcore.sqlite_journal.connections import OpenJournal
 from btcore.sqlite_journal.files.place import file_of, warn_if_readable
+from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import NEWEST_KEY, RECENT, SIZES, insert, restamp, select
@@ -352,7 +352,7 @@ class SqliteJournal(OpenJournal):
     def free(self) -> int | None:
         """Return the free bytes of the disk that the file is on."""
         with suppress(OSError):
-            return shutil.disk_usage(self._file.parent).free
+            return free_bytes(self._file.parent)
         return None
 
     def close(self) -> None:

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Damage, Entry, Offset
 from btcore.sqlite_journal.at_rest import count_missing, describe_missing, find_fault_of
@@ -53,7 +52,7 @@ RETRY = 5.0
 """Seconds between two attempts to mend what could not be mended, as on a full disk."""
 
 
-@attrs.frozen
+@frozen
 class Hooks:
     """What the mender needs of its journal. `hold` keeps all others away; the rest is called with it held.
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import attrs
 
+from btcore.classes import frozen
+
 State = Literal["ok", "waiting", "behind", "failing", "stopped", "ended", "not running"]
 """The state of a source or a sink, in one word.
 
@@ -21,7 +23,7 @@ BAD: tuple[State, ...] = ("failing", "stopped")
 """The states that a person should see to."""
 
 
-@attrs.frozen
+@frozen
 class ErrorStatus:
     """The last error of a source or a sink."""
 
@@ -29,7 +31,7 @@ class ErrorStatus:
     time: datetime
 
 
-@attrs.frozen
+@frozen
 class MeterStatus:
     """One meter of a source.
 
@@ -44,7 +46,7 @@ class MeterStatus:
     silent_for: float | None = None
 
 
-@attrs.frozen
+@frozen
 class SourceStatus:
     """One source. Counts are of this run, and None where nothing runs.
 
@@ -68,7 +70,7 @@ class SourceStatus:
     next_attempt: datetime | None = None
 
 
-@attrs.frozen
+@frozen
 class ReplayStatus:
     """What is delivered to a sink again: a replay, or its dead letters. `number` names the request.
 
@@ -90,7 +92,7 @@ class ReplayStatus:
     finished: bool = False
 
 
-@attrs.frozen
+@frozen
 class SinkStatus:
     """One sink. `delivered`, `unwanted` and `dropped` count readings of this run, and are None where nothing runs.
 
@@ -115,7 +117,7 @@ class SinkStatus:
     partitions: tuple[int, ...] | None = None
 
 
-@attrs.frozen
+@frozen
 class JournalStatus:
     """The journal. `bytes` and `free` (of its disk) are bytes, `retention` seconds.
 
@@ -137,7 +139,7 @@ class JournalStatus:
     last_damage: ErrorStatus | None = None
 
 
-@attrs.frozen
+@frozen
 class SiteStatus:
     """A site at one moment: `time`. `started` is when the program was; None where it does not run.
 

@@ -16,6 +16,7 @@ import attrs
 from btcore.calculate.chains import Chains
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import define
 from btcore.config.site import Site
 from btcore.decode.decoders import Decoders
 from btcore.formats import Number
@@ -47,7 +48,7 @@ MARGIN = 3600
 MICROSECONDS = 1_000_000
 
 
-@attrs.define
+@define
 class Today:
     """What a meter had counted when its day began (`begun`), in Wh by channel, and since when: seconds since 1970."""
 
@@ -56,7 +57,7 @@ class Today:
     begun: dict[str, float]
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Follower:
     """Reads the journal from an offset on, and knows the last sample of each meter. One thread at a time."""
 

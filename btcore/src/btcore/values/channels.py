@@ -7,15 +7,17 @@ configuration declare which labels exist; if one of them does not, labels are no
 
 from collections.abc import Collection, Iterable, Iterator
 
-import attrs
-
+from btcore.classes import frozen
 from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.settings import ChannelRef
 from btcore.values.channel_hints import channel_hint
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
 
+EXPRESSION = "expression"
+"""The key by which an entry of [channels] is a virtual channel."""
 
-@attrs.frozen
+
+@frozen
 class KnownChannels:
     """The packet formats and labels that the plugins of a configuration declare.
 
@@ -45,6 +47,11 @@ def known_channels(
         complete and None not in declared,
         frozenset(label for form in formats for label in form.pulses),
     )
+
+
+def is_virtual(value: object) -> bool:
+    """Whether an entry of [channels] is a virtual channel."""
+    return isinstance(value, dict) and EXPRESSION in value
 
 
 def labels_of(form: Format) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.redaction import redact
 from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import nearest
@@ -257,7 +258,7 @@ def _date(value: object, _scope: ConversionContext) -> date:
         raise invalid("a date such as 2026-01-31", value) from None
 
 
-@attrs.frozen
+@frozen
 class Scalar:
     """A type of a single value: its name for people, and its conversion."""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 from btcore.text import quoted
 from btcore.values.convert import type_name
@@ -24,7 +25,7 @@ from btcore.values.nested import is_table
 _FACTORY: Any = attrs.Factory  # declared as a function, but a class
 
 
-@attrs.frozen
+@frozen
 class Setting:
     """One setting: its name in a table, its type (the annotation, and its name for people) and its help.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.digest import sha256
 from btcore.settings import Secret
 from btcore.values.describe import Setting, plain_value, settings_of
@@ -18,7 +19,7 @@ SECRET_BYTES = 2
 """The bytes of a secret's hash in a fingerprint: enough to notice a change, too few to find the secret by trying."""
 
 
-@attrs.frozen
+@frozen
 class Fingerprint:
     """Two hashes: of the settings that choose which readings a sink wants, and of all settings with the secrets."""
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import BtcoreError
 
 MAX_SHOWN = 60
 """The most characters of a value that a message shows."""
 
 
-@attrs.frozen
+@frozen
 class ValueProblem:
     """One problem of a value: what was expected, and the path to it inside the value."""
 
@@ -30,7 +31,7 @@ class InvalidValue(BtcoreError):
         self.problems = problems
 
 
-@attrs.frozen
+@frozen
 class ConversionContext:
     """What a conversion needs beside the value: the directory of the file, and the names of channels and meters.
 

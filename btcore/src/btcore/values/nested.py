@@ -9,8 +9,10 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 
-@attrs.frozen
+
+@frozen
 class Field:
     """One setting of such a class, with its resolved type (`attrs` may have it as text)."""
 

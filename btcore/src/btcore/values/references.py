@@ -5,7 +5,6 @@ Such a text may be a secret: no message shows it. Its conversion belongs to `con
 """
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,9 +91,11 @@ def _file_text(name: str, context: ConversionContext) -> str:
 
 def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
     """Yield a warning if every user of this computer can read or change a file with a text."""
+    from shlex import quote  # noqa: PLC0415 - few files have secrets
+
     ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
     if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
-        yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"
+        yield f"the file {path} can be {what} by every user of this computer: chmod 600 {quote(str(path))}"
     if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
-        where = shlex.quote(str(path.parent))
+        where = quote(str(path.parent))
         yield f"the file {path} can be replaced by every user of this computer: chmod o-w {where}"

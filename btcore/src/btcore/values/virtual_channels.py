@@ -12,15 +12,13 @@ from typing import Any
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
+from btcore.classes import frozen
 from btcore.text import nearest
-from btcore.values.channels import KnownChannels, parse_channel
+from btcore.values.channels import EXPRESSION, KnownChannels, is_virtual, parse_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
 from btcore.virtual.counting import CHANNEL, Terms, VirtualChannel
 from btcore.virtual.expressions import InvalidExpression, parse
-
-EXPRESSION = "expression"
-"""The key by which an entry of [channels] is a virtual channel."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 MAX_CHANNELS = 32
@@ -29,12 +27,7 @@ MAX_CHANNELS = 32
 Factors = dict[tuple[str, str], Fraction]
 
 
-def is_virtual(value: object) -> bool:
-    """Whether an entry of [channels] is a virtual channel."""
-    return isinstance(value, dict) and EXPRESSION in value
-
-
-@attrs.frozen
+@frozen
 class Found:
     """The virtual channels, what [channels] says of each by `NAME_ch1`, and the mistakes in them, by their keys."""
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import lcm
 
-import attrs
-
 from btcore.calculate.energy import Energy
+from btcore.classes import define, frozen
 from btcore.formats import Channel, Format
 from btcore.origin import DERIVED
 from btcore.virtual.timeline import Piece
@@ -47,7 +46,7 @@ def net_energy(energy: Energy, *, directional: bool) -> int | None:
     return int(energy.total) - 2 * int(energy.one_way or 0)
 
 
-@attrs.frozen
+@frozen
 class Terms:
     """The channels of a virtual channel: by meter and channel, the number by which each is multiplied.
 
@@ -86,7 +85,7 @@ class Terms:
         )
 
 
-@attrs.frozen
+@frozen
 class VirtualChannel:
     """A virtual channel: the serial number of its readings, and of what it is calculated.
 
@@ -98,7 +97,7 @@ class VirtualChannel:
     expression: str = ""
 
 
-@attrs.define
+@define
 class Counters:
     """The counters of a virtual channel, in units; `seconds` is its seconds counter."""
 

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from btcore.classes import frozen
+
 C = TypeVar("C")
 
 MAX_LENGTH = 1000
@@ -45,7 +47,7 @@ class InvalidExpression(ValueError):
     """What is wrong with an expression, for a person."""
 
 
-@attrs.frozen
+@frozen
 class _Sum(Generic[C]):
     """A number, or channels each multiplied by a number."""
 

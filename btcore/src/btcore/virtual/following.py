@@ -12,13 +12,14 @@ from btcore.calculate.chains import Chains
 from btcore.calculate.energy import energies, rules_between
 from btcore.calculate.links import Link
 from btcore.calculate.transition import Transition
+from btcore.classes import define
 from btcore.journal import START, Offset
 from btcore.records import Reading, from_microseconds
 from btcore.virtual.counting import ANY, FORMAT, SOURCE, Counters, VirtualChannel, net_energy, restored
 from btcore.virtual.timeline import Piece, Timeline
 
 
-@attrs.define
+@define
 class Running:
     """A virtual channel and what it has counted. `origin` is that of its parts: "" while all of them are live.
 
@@ -96,7 +97,7 @@ def _own_seconds(link: Link, before: Reading, transition: Transition) -> int | N
     return int(seconds) if seconds is not None and link.reading.format.has_seconds else None
 
 
-@attrs.define
+@define
 class Follower:
     """Reads the journal from an offset on, for some virtual channels that have all come so far."""
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from btcore.classes import define, frozen
+
 MAX_PIECES = 64
 """Pieces of a meter that are kept while another is waited for; above it, two that follow each other become one."""
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """What a meter counted from `start` to `end`. `seconds` is how long that took by its own clock; None: not known."""
 
@@ -34,7 +36,7 @@ class Piece:
         return Piece(self.start, later.end, self.energy + later.energy, self.length + later.length)
 
 
-@attrs.define
+@define
 class _Part:
     """The pieces of one meter that no interval has yet, and up to when it is known what it counted."""
 

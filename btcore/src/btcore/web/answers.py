@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.errors import Reject, Retry, Stop
 
 MAX_ANSWER_TEXT = 200
@@ -35,7 +36,7 @@ _BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
 """Spaces and line breaks of every kind, control characters, and the byte order mark of some servers."""
 
 
-@attrs.frozen
+@frozen
 class AnswerRule:
     """One rule of a service: what an answer with this code and text means.
 
@@ -67,7 +68,7 @@ STATUS_RULES = (
 """What HTTP's codes mean if no rule of the service fits. An answer that no rule fits means RETRY."""
 
 
-@attrs.frozen
+@frozen
 class Answer:
     """An answer: the code, the text to show, the headers by lower-case name, and the body as it was received.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.config.site import Decoder, Sink, Site, Source, site_settings
 from btcore.values.describe import settings_of
 
@@ -18,7 +19,7 @@ ON_RESTART = ("state", "journal", "sync", "max_journal_bytes")
 Part = Source | Sink | Decoder
 
 
-@attrs.frozen
+@frozen
 class PartChanges:
     """What changes among the sources, or among the sinks: names of tables; for each that is restarted, why."""
 
@@ -43,7 +44,7 @@ class PartChanges:
         yield from (f"{table}: restarted ({why})" for table, why in self.restarted.items())
 
 
-@attrs.frozen
+@frozen
 class SiteChanges:
     """What changes with a new configuration. `settings` are those of the site that take effect at once.
 

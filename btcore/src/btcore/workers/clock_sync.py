@@ -13,8 +13,6 @@ from threading import Event, Thread
 
 from btcore import clocks
 from btcore.device.heard import HeardMeter, zone_time
-from btcore.device.meters import Target, set_clock
-from btcore.device.report import describe_clock_error
 from btcore.meter_commands import CommandFailed
 from btcore.sources.worker import SourceWorker
 
@@ -82,6 +80,9 @@ def _is_wrong(worker: SourceWorker, heard: HeardMeter) -> bool:
 
 
 def _set(worker: SourceWorker, heard: HeardMeter) -> None:
+    from btcore.device.meters import Target, set_clock  # noqa: PLC0415 - most clocks are never set
+    from btcore.device.report import describe_clock_error  # noqa: PLC0415 - as above
+
     log, utc = logging.getLogger(worker.name), _is_utc(worker)
     neighbours = worker.heard.on_stream(heard.stream)
     target = Target(serial=heard.serial, family="gem", shared=len(neighbours) > 1)

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from btcore import clocks
+from btcore.classes import frozen
 from btcore.config.site import Source
 from btcore.control.server import Handler, Request
 from btcore.device.heard import HeardMeter, zone_time
@@ -37,7 +38,7 @@ MAX_LISTED = 1000
 """Meters of one source that are listed."""
 
 
-@attrs.frozen
+@frozen
 class _Found:
     """The meter that is meant: its source, the stream it was heard on, and what is known of it."""
 

@@ -8,8 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-import attrs
-
+from btcore.classes import define
 from btcore.import_progress import BAR_INTERVAL, ImportProgress
 
 log = logging.getLogger("btcore")
@@ -18,7 +17,7 @@ MUCH = 10_000
 """Readings from which on it is told how far the delivery is."""
 
 
-@attrs.define
+@define
 class Draining:
     """Tells how far the sink is that has most to deliver. `waiting` returns how many readings that are."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from btcore.calculate.sampling import SampleCache
+from btcore.classes import frozen
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
@@ -26,7 +27,7 @@ from btcore.sources.worker import SourceWorker
 log = logging.getLogger("btcore")
 
 
-@attrs.frozen
+@frozen
 class RunOptions:
     """How a site is run. `grace` is in seconds, for writes to a failing journal when the program stops."""
 
@@ -36,7 +37,7 @@ class RunOptions:
     grace: float = 0.0
 
 
-@attrs.frozen
+@frozen
 class Hosting:
     """What plugins may ask the run for: see `Context`."""
 

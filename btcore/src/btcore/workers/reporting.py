@@ -12,8 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-import attrs
-
+from btcore.classes import define
 from btcore.decode.framing import StreamCounts
 from btcore.logs.tally import SummarizedCount
 from btcore.sinks.state import UP_TO_DATE
@@ -84,7 +83,7 @@ class Sink(Protocol):
         """In how many readings its settings selected nothing."""
 
 
-@attrs.define
+@define
 class _Previous:
     """What a source or a sink had counted at the last report; whether it was far behind since."""
 

@@ -16,9 +16,19 @@ def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa:
     try:
         if ":" in value:
             ipaddress.IPv6Address(value)
-        value.encode("idna")
+        if value and not _is_address(value):
+            value.encode("idna")
     except ValueError:
         raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is no name: those have an encoding, whose tables of letters few need."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def claimed_addresses(host: str) -> list[str]:

@@ -67,7 +67,9 @@ def _addresses(host: str) -> list[tuple[int, Any]]:
     """Return family and address, without the port."""
     if not host:
         return [(socket.AF_INET6, ("::",)) if _has_ipv6() else (socket.AF_INET, ("0.0.0.0",))]  # noqa: S104 - all are meant
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # of bytes: of text, Python takes its encoding of international names, which brings tables of letters with it
+    name = host.encode() if host.isascii() else host
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, (address, *scope)) for family, _, _, _, (address, _, *scope) in found))
 
 

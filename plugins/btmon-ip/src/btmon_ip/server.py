@@ -4,16 +4,19 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from btcore import Chunk, Claim, Context, DiagnosisContext, Discovered, Duration, Finding, hookimpl, plugin, setting
+from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin, setting
 from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
 from btmon_ip.peers import networks
 from btmon_ip.succession import Sockets, leave, take
+
+if TYPE_CHECKING:
+    from btcore import DiagnosisContext, Discovered, Finding
 
 USUAL_PORT = 8083
 """The port that a GEM and an EtherBee are usually set to."""
@@ -67,13 +70,15 @@ class TcpServer:
             yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in claimed_addresses(self.host))
 
     @classmethod
-    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+    def discover(cls, _timeout: float) -> "Iterable[Discovered]":
         """Offer the port that meters are usually set to."""
+        from btcore import Discovered  # noqa: PLC0415 - a run does not need it
+
         text = "a GEM or an EtherBee that connects to this computer"
         settings = {"port": USUAL_PORT}
         yield Discovered(kind="source", text=text, settings=settings, ask=("port",), is_present=False)
 
-    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+    def diagnose(self, context: "DiagnosisContext") -> "Iterable[Finding]":
         """Find out who has the port, or that nobody connects to it."""
         from btmon_ip.diagnosis import diagnose_server  # noqa: PLC0415 - a run does not need it
 

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,10 +12,7 @@ from btcore import (
     Batch,
     Claim,
     Delivery,
-    DiagnosisContext,
-    Discovered,
     Duration,
-    Finding,
     Problem,
     hookimpl,
     plugin,
@@ -23,6 +21,9 @@ from btcore import (
 from btcore.sql import SQLITE, SqlHooks
 from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
+
+if TYPE_CHECKING:
+    from btcore import DiagnosisContext, Discovered, Finding
 
 
 # a commit writes at least two pages and waits for the disk: one for each reading wears out an SD card
@@ -50,11 +51,13 @@ class Sqlite(SqlHooks):
         return self._writer.claims(os.path.realpath(self.file), key="file")
 
     @classmethod
-    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+    def discover(cls, _timeout: float) -> "Iterable[Discovered]":
         """Offer a file, which every computer can have."""
+        from btcore import Discovered  # noqa: PLC0415 - a run does not need it
+
         yield Discovered(kind="sink", text="a file, energy.db, with every reading", settings={"file": "energy.db"})
 
-    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+    def diagnose(self, context: "DiagnosisContext") -> "Iterable[Finding]":
         """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
         from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 

@@ -4,7 +4,6 @@
 When that is done, and what is told of it, does not belong here.
 """
 
-import glob
 import logging
 import sqlite3
 from collections.abc import Sequence
@@ -51,6 +50,8 @@ def is_moved(moved: Path) -> bool:
 
 def remove_oldest(file: Path, unsaved: Sequence[str]) -> None:
     """Remove the oldest of many damaged files, from which all that can be read was brought in: they fill the disk."""
+    import glob  # noqa: PLC0415 - few journals are ever damaged
+
     names = {one.name.removesuffix("-wal") for one in file.parent.glob(f"{glob.escape(file.name)}.damaged-*")}
     for name in sorted(names - {*unsaved})[:-MAX_MOVED]:
         for suffix in ("", "-wal"):

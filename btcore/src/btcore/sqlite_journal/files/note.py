@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.journal import START, Damage, Offset
 from btcore.sqlite_journal.files.durable import rename
 
@@ -24,7 +25,7 @@ MAX_DAMAGES = 20
 """Damages that are remembered."""
 
 
-@attrs.frozen
+@frozen
 class Note:
     """What is noted of a journal.
 

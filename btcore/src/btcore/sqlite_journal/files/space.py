@@ -7,7 +7,6 @@ given up then; and the file grows but little until there is room again, so that 
 """
 
 import os
-import shutil
 import sqlite3
 import time
 from contextlib import suppress
@@ -58,7 +57,7 @@ class Room:
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             pages, size = (self._connection.execute(f"PRAGMA {n}").fetchone()[0] for n in ("page_count", "page_size"))
-            room = shutil.disk_usage(self._reserve.parent).free // SHARE // size
+            room = free_bytes(self._reserve.parent) // SHARE // size
             self._connection.execute(f"PRAGMA max_page_count = {pages + room}")
 
     def look(self) -> None:
@@ -75,7 +74,7 @@ class Room:
         try:
             if self._reserve.exists() and self._reserve.stat().st_size == RESERVE:
                 return True
-            if shutil.disk_usage(self._reserve.parent).free < ENOUGH * RESERVE:
+            if free_bytes(self._reserve.parent) < ENOUGH * RESERVE:
                 return False
             with os.fdopen(os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as reserve:
                 for _ in range(RESERVE >> 20):
@@ -85,6 +84,12 @@ class Room:
                 self._reserve.unlink()
             return False
         return True
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk of a folder. Raises OSError. As `shutil`, which brings archives with it."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def give_up_reserve(file: Path) -> bool:

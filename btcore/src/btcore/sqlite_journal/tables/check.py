@@ -4,13 +4,13 @@
 What is wrong is described for a person; nothing is mended here.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Offset
+from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.entries import select
 from btcore.sqlite_journal.tables.lag import BLOCK
 from btcore.sqlite_journal.tables.sinks import is_whole
@@ -68,7 +68,7 @@ def compact(connection: sqlite3.Connection, file: Path) -> None:
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    needed, there = 2 * (pages - free) * size, shutil.disk_usage(file.parent).free
+    needed, there = 2 * (pages - free) * size, free_bytes(file.parent)
     if there < needed:
         raise Unavailable(
             f"compacting the journal {file} needs {format_bytes(needed)} of its disk for a while,"
