@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from servers.pvoutput import DRIP, EMPTY, ERROR, FLOOD, HANG, LOST, RESET, PVOutputServer, Reply
+from servers.pvoutput import DRIP, EMPTY, ERROR, FLOOD, HANG, LOST, RESET, PVOutputServer
 
 from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Secret, Stop
+from btcore.testing import Reply
 from btcore.web import Answer
 from btmon_pvoutput.answers import ANSWER_RULES, refused_slots
 from btmon_pvoutput.sink import PVOutput

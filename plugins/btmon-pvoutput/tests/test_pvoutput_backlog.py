@@ -4,9 +4,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from servers.pvoutput import HOUR, PVOutputServer, Reply
+from servers.pvoutput import HOUR, PVOutputServer
 
 from btcore import Batch, Reject, Retry, Sample
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

@@ -2,9 +2,10 @@
 """What `btcore doctor` finds of an account: PVOutput is asked for the system, and nothing is sent."""
 
 import pytest
-from servers.pvoutput import RESET, PVOutputServer, Reply
+from servers.pvoutput import RESET, PVOutputServer
 
 from btcore import ChannelRef, DiagnosisContext, Finding, Secret
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries
-from servers.pvoutput import PVOutputServer, Reply
+from servers.pvoutput import PVOutputServer
 
 from btcore import Batch, Reject, Retry, Sample, Stop
 from btcore.journal import Entry
-from btcore.testing import Clock
+from btcore.testing import Clock, Reply
 from btcore.testing import Clock as WaitingClock
 from btmon_pvoutput.future_statuses import MAX_WAIT, FuturePolicy
 from btmon_pvoutput.sink import PVOutput

@@ -4,9 +4,10 @@
 from collections.abc import Callable
 
 import pytest
-from servers.pvoutput import HOUR, PVOutputServer, Reply
+from servers.pvoutput import HOUR, PVOutputServer
 
 from btcore import Batch, ChannelRef, Reject, Retry, Sample, Stop
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from helpers.folders import GOLDEN
-from servers.pvoutput import PVOutputServer, Reply
+from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, Batch, ChannelRef, Number, Reading, Reject, Retry, Sample, Secret
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

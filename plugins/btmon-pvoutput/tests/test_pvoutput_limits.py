@@ -4,9 +4,10 @@
 from collections.abc import Callable
 
 import pytest
-from servers.pvoutput import PVOutputServer, Reply
+from servers.pvoutput import PVOutputServer
 
 from btcore import Batch, Retry, Sample
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

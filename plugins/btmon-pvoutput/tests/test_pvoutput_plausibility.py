@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from helpers.configured_sink import deliver_entries, sink_from_toml
-from servers.pvoutput import PVOutputServer, Reply
+from servers.pvoutput import PVOutputServer
 
 from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Stop, pack
 from btcore.journal import Entry
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput, describe_time_zone
 
 pytestmark = pytest.mark.servers

@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from servers.pvoutput import DRIP, ERROR, FLOOD, HANG, RESET, PVOutputServer, Reply
+from servers.pvoutput import DRIP, ERROR, FLOOD, HANG, RESET, PVOutputServer
 
 from btcore import Batch, BtcoreError, Sample
+from btcore.testing import Reply
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers

@@ -53,7 +53,7 @@ SCENARIOS: Sequence[Scenario] = (
 
 
 def answer_faults(subject: Subject, caller: Caller, *, must_send: bool) -> Iterator[Fault]:
-    """Yield what is wrong with how a sink answers for a hosted service. `must_send`: to send nothing is a fault."""
+    """Yield what is wrong with how a sink answers for a service. `must_send`: that it sends nothing is a fault."""
     if not _sends(subject, caller):
         advice = "give `conforms` settings with which it does; and keep nothing in the class, which instances share"
         if must_send:
