@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is answered at each address: the contract that other tools rely on, and who may ask."""
 
+import asyncio
 import json
+import logging
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +25,9 @@ from helpers.plugin_calls import make_context
 
 from btcore import ChannelDescription, Retry, Secret, Tariff
 from btcore.testing import wait_for
+from btmon_dashboard.access import Access
 from btmon_dashboard.app import FILES, MAX_STREAMS
+from btmon_dashboard.server import WebServer, listen
 from btmon_dashboard.sink import Dashboard
 
 Opened = Callable[..., Dashboard]
@@ -458,3 +463,30 @@ def test_billing_cycles_are_told_without_their_costs(opened: Opened) -> None:
     assert found["times"][1:] == found["ends"][:-1]
     assert found["times"][0] <= time.time() - 69 * 86_400 < found["ends"][0]
     assert found["times"][-1] <= time.time() < found["ends"][-1]
+
+
+def test_an_answer_that_takes_long_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Who waits for it is answered 503, and no traceback is logged."""
+    begun, found = threading.Event(), []
+
+    async def slow(_scope: Any, _receive: Any, _send: Any) -> None:  # noqa: ANN401 - the protocol's
+        begun.set()
+        await asyncio.sleep(60)
+
+    server = WebServer(listen("127.0.0.1", 0), logging.getLogger("test"))
+    server.open(Access(slow, ""))
+
+    def ask_it() -> None:
+        try:
+            urllib.request.urlopen(server.url, timeout=30).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            found.append(error.code)
+
+    asking = threading.Thread(target=ask_it)
+    asking.start()
+    assert begun.wait(30)
+    server.close(lambda: None)
+    asking.join(30)
+    assert found == [503]
+    assert not any(record.exc_info for record in caplog.records)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may ask, and what a browser may do with an answer: the password, and the headers of every response."""
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -26,8 +27,10 @@ HEADERS = (
 OPEN = frozenset({"/healthz"})
 """What needs no password."""
 
+PLAIN = ((b"content-type", b"text/plain; charset=utf-8"),)
+
 REFUSED = (
-    (b"content-type", b"text/plain; charset=utf-8"),
+    *PLAIN,
     (b"www-authenticate", b'Basic realm="btcore", charset="UTF-8"'),
 )
 
@@ -51,13 +54,23 @@ class Access:
             await self.app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def with_headers(message: Any) -> None:  # noqa: ANN401 - the protocol's
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
         if scope["path"] in OPEN or not self.password or self._is_right(dict(scope["headers"])):
-            await self.app(scope, receive, with_headers)
+            try:
+                await self.app(scope, receive, with_headers)
+            except asyncio.CancelledError:  # the program ends, and this answer would take too long
+                if has_begun:
+                    raise
+                await with_headers({"type": "http.response.start", "status": 503, "headers": [*PLAIN]})
+                await send({"type": "http.response.body", "body": b"the program is ending\n"})
             return
         await with_headers({"type": "http.response.start", "status": 401, "headers": [*REFUSED]})
         await send({"type": "http.response.body", "body": b"the password of the dashboard is needed\n"})
