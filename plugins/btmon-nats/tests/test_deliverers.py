@@ -201,6 +201,27 @@ def test_a_stream_with_other_partitions_is_refused(open_stream: Open, server: Na
         open_journal(f"{server.url}/other", tmp_path)
 
 
+def test_a_stream_that_was_made_anew_is_another(open_stream: Open, server: NatsServer) -> None:
+    """Its offsets begin anew, so no checkpoint of the other one counts; who had it open does nothing more."""
+    journal = open_stream()
+    [kept] = journal.append([entry(1)]).kept
+    journal.commit(SINK, Checkpoint(kept.offset))
+    connection = Connection(Login(servers=[server.url], timeout=Duration(15)), "test")
+    connection.use(lambda stream: stream.delete_stream("energy"))
+    connection.use(lambda stream: set_up(stream, StreamPlan("energy", PARTITIONS, replicas=1)))
+    connection.close()
+    assert open_stream().checkpoint(SINK) is None
+
+    def is_refused() -> bool:
+        try:
+            journal.read(kept.offset, 1)
+        except Unavailable as error:
+            return "was made anew while this program ran: restart it" in str(error)
+        return False
+
+    wait_for(is_refused, "the other to refuse")
+
+
 def test_a_journal_that_is_closed_is_unavailable(open_stream: Open) -> None:
     """Whoever uses it then is told so."""
     journal = open_stream()

@@ -28,6 +28,10 @@ GRACE = 5.0
 """Seconds that what has its own time-out may take beyond that."""
 
 
+class LeftError(Retry):
+    """The connection was ended while something waited for an answer, or before it was asked."""
+
+
 class Connection:
     """A connection to one server of a cluster; `name` is what its operator sees."""
 
@@ -66,12 +70,12 @@ class Connection:
         """Run something in the client's thread, for so many seconds at most. Raises Retry, and what it raises."""
         if self._loop is None:
             work.close()
-            raise Retry(f"{self.login.address} was left meanwhile")
+            raise LeftError(f"{self.login.address} was left meanwhile")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(patience + GRACE)
         except CancelledError:
-            raise Retry(f"{self.login.address} was left meanwhile") from None
+            raise LeftError(f"{self.login.address} was left meanwhile") from None
         except FutureTimeout:
             future.cancel()
             raise Retry(f"{self.login.address} did not answer within {patience:g} s") from None
@@ -84,15 +88,22 @@ class Connection:
         """Run something with the client itself, as `use` does."""
         if not self.is_open:
             self.open()
+        return self._use_open_client(work, patience)
+
+    def use_open(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
+        """Run something with JetStream, through the connection that there is. Raises Retry, and what it raises."""
+        return self._use_open_client(lambda client: work(client.jetstream(timeout=self.login.timeout)), patience)
+
+    def _use_open_client(self, work: Callable[[Client], Coroutine[Any, Any, T]], patience: float) -> T:
         client = self._client
         if client is None:
-            raise Retry(f"{self.login.address} was left meanwhile")
+            raise LeftError(f"{self.login.address} was left meanwhile")
         return self.run(work(client), patience or self.login.timeout)
 
     def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin something that goes on by itself; it is open. What ends the connection cancels it."""
         if self._client is None or self._loop is None:
-            raise Retry(f"{self.login.address} was left meanwhile")
+            raise LeftError(f"{self.login.address} was left meanwhile")
         return asyncio.run_coroutine_threadsafe(work(self._client.jetstream(timeout=self.login.timeout)), self._loop)
 
     def call_soon(self, work: Callable[[], object]) -> None:

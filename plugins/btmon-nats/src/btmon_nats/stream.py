@@ -104,6 +104,12 @@ async def partitions_of(stream: JetStreamContext, name: str) -> int:
     return found
 
 
+def mark_of(info: StreamInfo) -> str:
+    """Return what tells a stream from another one of its name: when it was made."""
+    made = info.created
+    return f"{round(made.timestamp() * 1e6):x}" if made is not None else "0"
+
+
 def partitions_in(info: StreamInfo) -> int:
     """Return how many partitions a stream says that it has; 0 where it says nothing."""
     text = (info.config.metadata or {}).get(KEY, "")

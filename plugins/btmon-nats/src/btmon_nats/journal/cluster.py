@@ -4,7 +4,6 @@
 One connection for all. Where it ends, the next call opens another, and what had been begun with the old one has ended.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from btcore import Retry, Stop
 from btcore.journal import Unavailable
-from btmon_nats.connection import Connection
+from btmon_nats.connection import Connection, LeftError
 from btmon_nats.login import Login
 from btmon_nats.refusals import meaning
 
@@ -49,22 +48,26 @@ class Cluster:
         self._lock = Lock()
         self._failed: tuple[float, Exception] | None = None
         self._timeouts = 0
-        self._is_closed = False
+        self._number = 0
+        self.refusal = ""
+        """Why nothing is done any more; "" while all is well."""
 
     def use(self, work: Work[T]) -> T:
         """Do something, and wait for it. Raises Unavailable, ChangedMeanwhileError, MissingError."""
+        number = self._opened()
         try:
-            self._open()
-            done = self._connection.use(work)
+            done = self._connection.use_open(work)
         except Exception as error:  # noqa: BLE001 - whatever the client meets
+            if isinstance(error, TimeoutError | Retry) and not isinstance(error, LeftError):
+                self._count_timeout(number)
             raise self._meaning(error) from None
         self._timeouts = 0
         return done
 
     def begin(self, work: Work[T]) -> Future[T]:
         """Begin something that goes on by itself, until it ends or the connection does. Raises Unavailable."""
+        self._opened()
         try:
-            self._open()
             return self._connection.begin(work)
         except Exception as error:  # noqa: BLE001 - as above
             raise self._meaning(error) from None
@@ -76,13 +79,21 @@ class Cluster:
     def close(self) -> None:
         """End it; nobody can use it any more."""
         with self._lock:
-            self._is_closed = True
+            self.refusal = "the journal was closed"
             self._connection.close()
+
+    def _opened(self) -> int:
+        """See that there is a connection; return which one it is. Raises Unavailable."""
+        try:
+            self._open()
+        except (Retry, Stop) as error:
+            raise self._meaning(error) from None
+        return self._number
 
     def _open(self) -> None:
         with self._lock:
-            if self._is_closed:
-                raise Unavailable("the journal was closed")
+            if self.refusal:
+                raise Unavailable(self.refusal)
             if self._connection.is_open:
                 return
             if self._failed and time.monotonic() < self._failed[0]:
@@ -90,11 +101,11 @@ class Cluster:
             began = time.monotonic()
             try:
                 self._connection.open()
-                self._failed = None
             except (Retry, Stop) as error:
                 took = time.monotonic() - began
                 self._failed = time.monotonic() + max(took, PATIENCE), error
                 raise
+            self._failed, self._number = None, self._number + 1
 
     def _meaning(self, error: Exception) -> Exception:
         if isinstance(error, Unavailable):
@@ -103,20 +114,18 @@ class Cluster:
             return ChangedMeanwhileError()
         if isinstance(error, NotFoundError):
             return MissingError(str(error))
-        if isinstance(error, TimeoutError | asyncio.TimeoutError | Retry):
-            self._count_timeout()
         denied = self._connection.denials.take()
         if denied and isinstance(error, Retry):  # what is denied is not answered
             error = TimeoutError()
         found = meaning(error, self.login.stream, self.login.address, denied)
         return Unavailable(f"the journal cannot be reached: {found}")
 
-    def _count_timeout(self) -> None:
-        """Look for another server where this one does not answer."""
-        self._timeouts += 1
-        if self._timeouts > 1 and self._lock.acquire(blocking=False):
-            try:
+    def _count_timeout(self, number: int) -> None:
+        """Look for another server where this one does not answer; `number` is that of the connection."""
+        with self._lock:
+            if number != self._number:
+                return
+            self._timeouts += 1
+            if self._timeouts > 1:
                 self._timeouts = 0
                 self._connection.close()
-            finally:
-                self._lock.release()

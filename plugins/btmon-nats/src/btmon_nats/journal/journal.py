@@ -36,7 +36,7 @@ from btmon_nats.journal.records import Records, token
 from btmon_nats.journal.refused import Refused
 from btmon_nats.journal.url import Address, parse
 from btmon_nats.journal.view import Heard, View
-from btmon_nats.stream import bucket_of, leases_of, letters_of, partitions_in
+from btmon_nats.stream import bucket_of, leases_of, letters_of, mark_of, partitions_in
 from btmon_nats.subjects import partition_of
 
 log = logging.getLogger("btcore")
@@ -231,13 +231,18 @@ class StreamJournal(PartJournal):
         stream = self.address.login.stream
         missing = f"{self.location}: there is no such stream, or it is no journal yet: `btcore nats setup` makes it"
         try:
-            found = partitions_in(self._cluster.use(lambda jetstream: jetstream.stream_info(stream)))
+            info = self._cluster.use(lambda jetstream: jetstream.stream_info(stream))
         except MissingError:
             raise Unavailable(missing) from None
+        found = partitions_in(info)
         if found != self.partitions:
             raise Unavailable(f"{self.location} has {found} partitions: give partitions={found} in `journal`")
         if not self.records.exists():
             raise Unavailable(missing)
+        self._made = mark_of(info)
+        self.letters.begin(self._made)
+        for part in (self, *self._parts):
+            part.checkpoints.begin(self._made)
         for part in self._parts:
             part.view.refresh()
         self.view.found(max(part.newest() for part in self._parts))
@@ -273,10 +278,19 @@ class StreamJournal(PartJournal):
         for name in (share.sink, replay_name(share.sink)):
             part.checkpoints.fence(name)
 
+    def _look_for_another(self) -> None:
+        """Do nothing more where the stream was made anew: its offsets mean something else now."""
+        stream = self.address.login.stream
+        if mark_of(self._cluster.use(lambda jetstream: jetstream.stream_info(stream))) != self._made:
+            self._cluster.refusal = f"{self.location} was made anew while this program ran: restart it"
+            log.error("%s", self._cluster.refusal)
+            self._stop.set()
+
     def _run(self) -> None:
         """Keep what is newest of the whole stream."""
         while not self._stop.wait(REFRESH):
             try:
+                self._look_for_another()
                 self.view.refresh()
             except Unavailable as error:
                 log.debug("what is newest in the stream cannot be asked now: %s", error)

@@ -23,16 +23,21 @@ class Letters:
     def __init__(self, records: Records) -> None:
         """Take the bucket; nothing is asked."""
         self._records = records
+        self._prefix = "letter."
         self._lock = Lock()
         self._tag: tuple[int, int] | None = None
         self._known: list[tuple[str, DeadLetter, int]] = []  # by key, with the time at which each was kept, in ns
+
+    def begin(self, stream: str) -> None:
+        """Take which stream it is: of one that was made anew, they would mean other entries."""
+        self._prefix = f"letter.{stream}."
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is. What was kept before a failure stays kept."""
         now = time.time_ns()
         for number, letter in enumerate(letters):
             try:
-                self._records.put(_key(letter), _encode(letter, now + number), 0)
+                self._records.put(self._key(letter), _encode(letter, now + number), 0)
             except ChangedMeanwhileError:
                 continue  # it is kept already
 
@@ -44,12 +49,12 @@ class Letters:
         """Give those that are kept these reasons."""
         kept = {key: added for key, _, added in self._load()}
         for letter in letters:
-            if (added := kept.get(_key(letter))) is not None:
-                self._records.put(_key(letter), _encode(letter, added))
+            if (added := kept.get(self._key(letter))) is not None:
+                self._records.put(self._key(letter), _encode(letter, added))
 
     def forget(self, letters: Sequence[DeadLetter]) -> None:
         """Forget these."""
-        self._records.remove(_key(letter) for letter in letters)
+        self._records.remove(self._key(letter) for letter in letters)
 
     def apply(self, retention: Retention) -> Mapping[str, int]:
         """Forget those that are too old or too many; return how many, by sink."""
@@ -67,16 +72,15 @@ class Letters:
         with self._lock:
             tag = self._records.state()
             if tag != self._tag:
-                keys = self._records.keys("letter.")
+                keys = self._records.keys(self._prefix)
                 found = zip(keys, self._records.get_all(keys), strict=True)
                 decoded = [(key, *_decode(one)) for key, one in found if one.revision]
                 self._known, self._tag = sorted(decoded, key=lambda one: one[2]), tag
             return list(self._known)
 
-
-def _key(letter: DeadLetter) -> str:
-    mark = hashlib.blake2b(repr(letter.identity).encode(), digest_size=16).hexdigest()
-    return f"letter.{token(letter.sink)}.{mark}"
+    def _key(self, letter: DeadLetter) -> str:
+        mark = hashlib.blake2b(repr(letter.identity).encode(), digest_size=16).hexdigest()
+        return f"{self._prefix}{token(letter.sink)}.{mark}"
 
 
 def _encode(letter: DeadLetter, added: int) -> bytes:

@@ -26,8 +26,8 @@ from btmon_nats.subjects import subjects_of
 READERS = 3
 """Places of the stream at which one may read at once: the live delivery, a replay, and one more."""
 
-MESSAGES = 512
-"""Messages that are kept at hand, for baselines and dead letters that lie near each other."""
+MESSAGES = 32
+"""Messages of up to 100 entries that are kept at hand, for what lies near each other."""
 
 AT_ONCE = 64
 """Messages asked for at once."""
