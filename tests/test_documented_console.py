@@ -69,6 +69,7 @@ NOT_RUN = {
     r"btcore init --interactive": "asks a person: tests/test_init_interactive.py",
     r"btcore (reload|capture)": "needs a running program: tests/test_reload_end_to_end.py, test_capture_end_to_end.py",
     r"^btcore device (set|show)": "needs a meter on a line: tests/test_device_end_to_end.py",
+    r"btcore simulate --fleet": "runs on: btcore/tests/cli/test_fleet.py",
     r"btcore simulate (--connect|--format|--http|--serial-port)": "runs on: btcore/tests/cli/test_simulate.py",
     r"btcore (decode FILE|plugins NAME|replay SINK)": "a word that stands for another one",
     r"btcore plugins webhook": "a plugin that the page makes",

@@ -19,7 +19,7 @@ from servers.nats_cluster import MISSING, PROGRAM
 
 __all__ = ["authority"]
 
-FLEET = ROOT / "demo" / "fleet"
+FLEET = ROOT / "docs" / "fleet"
 PAGE = (ROOT / "docs" / "fleet.md").read_text()
 
 

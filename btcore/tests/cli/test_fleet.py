@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from btcore import pack
 from btcore.cli import OK, USAGE, main
-from btcore.cli.fleet import Counts, line, shares
+from btcore.cli.fleet import line, shares
+from btcore.cli.fleet_part import Counts
 
 SIZE = len(pack("gem48ptbin", "01000101", {}))
 """Bytes of a packet of the usual format."""
