@@ -206,7 +206,10 @@ class Format:
 
 
 def certain(format: Format) -> Format:
-    """Return a format of the core's own, from now on without a check of its numbers: it takes 5 µs for a GEM's 158."""
+    """Return a format of the core's own, from now on without a check of its numbers: it takes 5 µs for a GEM's 158.
+
+    They are right whatever the bytes are, and its counters are never None.
+    """
     object.__setattr__(format, "_is_certain", True)
     return format
 

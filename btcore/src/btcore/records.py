@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 
-from btcore.formats import MAX_NAME, SECONDS, Channel, Format, Number, check_name, describe_type
+from btcore.calculated import Calculated
+from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
 MAX_STREAM_NAME = 200
@@ -125,6 +126,22 @@ class Packet:
         return self._numbers
 
 
+_SET_SIZE, _SET_FORMAT, _SET_SERIAL, _SET_RAW, _SET_NUMBERS = (
+    Packet.__dict__[name].__set__ for name in ("size", "format", "serial", "raw", "_numbers")
+)
+
+
+def found_packet(size: int, format: Format, serial: str, raw: bytes) -> Packet:
+    """Make the packet of a frame that was checked. Each slot is set by what sets it: 0.25 µs, as against 0.45."""
+    packet = object.__new__(Packet)
+    _SET_SIZE(packet, size)
+    _SET_FORMAT(packet, format)
+    _SET_SERIAL(packet, serial)
+    _SET_RAW(packet, raw)
+    _SET_NUMBERS(packet, None)
+    return packet
+
+
 @attrs.frozen
 class Incomplete:
     """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet.
@@ -231,13 +248,13 @@ class Reading:
     @property
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
-        return dict(zip(self.format.labels, self.numbers, strict=True))
+        return dict(zip(self.format.labels, self.numbers, strict=True))  # of a GEM's 158, 5 µs: the rest is unpacking
 
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
-        index = self.format.index.get(SECONDS)
-        return 0 if index is None else int(self.numbers[index] or 0)
+        index = self.format._seconds  # noqa: SLF001 - it is asked for several times in each packet
+        return 0 if index < 0 else int(self.numbers[index] or 0)
 
     @property
     def timestamp(self) -> float:
@@ -313,7 +330,8 @@ class Sample:
     newer: Reading
     seconds: float | None
     reset: bool
-    _calculate: Callable[[], dict[str, Number]] = attrs.field(repr=False, alias="calculate")
+    _calculate: Callable[[], Mapping[str, Number]] = attrs.field(repr=False, alias="calculate")
+    _found: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
     _values: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -346,14 +364,29 @@ class Sample:
         """The calculated values, by label."""
         if self._values is not None:
             return self._values
-        values = MappingProxyType(self._calculate())
+        found = calculated_of(self)
+        values = MappingProxyType(found.copy() if isinstance(found, Calculated) else found)
         object.__setattr__(self, "_values", values)
         return values
 
     def get(self, label: str) -> Number:
         """Return a value by label: calculated (`ch1_w`), or measured at the end of the interval (`volts`), or None."""
-        value = self.values.get(label)
-        return self.newer.get(label) if value is None and label not in self.values else value
+        found = self._found
+        if found is None:
+            found = calculated_of(self)
+        if isinstance(found, Calculated):  # 0.1 µs instead of 0.3
+            index = found.index.get(label)
+            return self.newer.get(label) if index is None else found.numbers[index]
+        return found[label] if label in found else self.newer.get(label)
+
+
+def calculated_of(sample: Sample) -> Mapping[str, Number]:
+    """Return the values of a sample for the core's own rooms: as they were calculated, not put into a dict."""
+    found = sample._found  # noqa: SLF001 - it is for no plugin
+    if found is None:
+        found = sample._calculate()  # noqa: SLF001
+        object.__setattr__(sample, "_found", found)
+    return found
 
 
 @attrs.frozen(eq=False)

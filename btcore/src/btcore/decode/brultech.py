@@ -93,15 +93,15 @@ def temperature(raw: int) -> float | None:
 
 
 def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
-    four = struct.Struct("<4Q")
-    tail = struct.Struct("<BxHHHB")
+    # of the volts both bytes; of each counter the low four bytes and then the high one, of the seconds two and one
+    fields = struct.Struct("<3xBB" + "IB" * 4 + "6xBxHHHB")
     aux = struct.Struct(f"<{layout.aux}IH" if layout.aux else "")
 
     def unpack(raw: bytes) -> Sequence[Number]:
-        flag, ch1_a, ch2_a, secs, high = tail.unpack_from(raw, 31)
-        counters = five_byte(raw, 5, four)
+        (high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs) = fields.unpack_from(raw)
+        counters = (a1 | h1 << 32, a2 | h2 << 32, p1 | h3 << 32, p2 | h4 << 32)
         others = aux.unpack_from(raw, 40) if aux.size else ()
-        return ((raw[3] << 8 | raw[4]) / 10, secs | high << 16, flag, *counters, ch1_a / 100, ch2_a / 100, *others)
+        return ((high << 8 | low) / 10, secs | high_secs << 16, flag, *counters, amps1 / 100, amps2 / 100, *others)
 
     return unpack
 
@@ -338,7 +338,7 @@ class Brultech:
     def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Look for a frame of one of the formats at the start of the buffer."""
         if len(buffer) <= len(HEADER):
-            return Incomplete() if HEADER.startswith(bytes(buffer)) else None
+            return Incomplete(len(HEADER) + 1) if HEADER.startswith(bytes(buffer)) else None
         if buffer[:2] != HEADER:
             return None
         layouts = _BY_CODE.get(buffer[2], ())

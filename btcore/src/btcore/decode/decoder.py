@@ -60,7 +60,9 @@ class Decoder:
     def __attrs_post_init__(self) -> None:
         """Register it in a plugin manager of its own: a decoder that raises must not keep the others from answering."""
         self.calls = hook_caller(self.instance, self.context.name)
-        self._decode = _function_of(self.calls.decode_packet) or (lambda buffer: self.calls.decode_packet(buffer=buffer))
+        self._decode = _function_of(self.calls.decode_packet) or (
+            lambda buffer: self.calls.decode_packet(buffer=buffer)
+        )
 
     @property
     def is_alone(self) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from btcore.decode.brultech import FORMATS, Brultech, read_kept
 from btcore.decode.decoder import Decoder, copy_of, decoder_name, default_context, format_names
 from btcore.decode.fault_reports import FaultReports
-from btcore.decode.frames import FindPacket, find_packets
+from btcore.decode.frames import FindPackets, packet_finder
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
@@ -131,20 +131,19 @@ class Decoders:
             return Stream(self.decode, (), counts, second_look=second_look)
         return Stream(self.decode, known, counts, usable if all(usable) else (), second_look, self._finder())
 
-    def _finder(self) -> FindPacket | None:
+    def _finder(self) -> FindPackets | None:
         """Return the shorter way to packets of our own formats, where Brultech's decoder is asked first."""
         first = self._decoders[0] if self._decoders else None
         if first is None or type(first.instance) is not Brultech or not first.is_alone:
             return None
         names = frozenset(first.instance.formats or FORMATS)
-        found, add = find_packets(names & (self._formats or names)), self._shared.add_packet
+        found, add = packet_finder(names & (self._formats or names)), self._shared.add_packets
 
-        def find(buffer: bytes, at: int) -> Packet | None:
-            packet = found(buffer, at)
-            if packet is not None:
-                first.packets += 1
-                add(packet)
-            return packet
+        def find(buffer: bytes, at: int) -> list[Packet]:
+            packets = found(buffer, at)
+            first.packets += len(packets)
+            add(packets)
+            return packets
 
         return find
 

@@ -12,13 +12,13 @@ are a packet without it never reach the transformer.
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 import attrs
 
-from btcore.decode.frames import FindPacket
+from btcore.decode.arrivals import Arrivals, Time
+from btcore.decode.frames import FindPackets
 from btcore.decode.telnet import Transformer
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.text import plural
@@ -26,7 +26,6 @@ from btcore.text import plural
 Answer = Packet | Incomplete | Damaged | Unwanted | None
 Decode = Callable[[memoryview], Answer]
 
-Time = datetime | Iterator[datetime]
 Found = list[tuple[Packet, datetime]]
 OnPiece = Callable[[bytes, Packet | None], object]
 """Called with the bytes of each packet, and with the bytes between packets, in the order of the stream."""
@@ -58,7 +57,8 @@ class Stream:
     several streams. `second_look` makes a `SecondLook` at junk. `find` is a shorter way to the packets that follow each
     other without a byte between.
 
-    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a format that is not taken.
+    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a
+    format that is not taken.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Stream:
         counts: StreamCounts | None = None,
         candidates: tuple[bytes, ...] = (),
         second_look: "Callable[[], SecondLook] | None" = None,
-        find: FindPacket | None = None,
+        find: FindPackets | None = None,
     ) -> None:
         """Begin with an empty buffer."""
         self.counts = counts or StreamCounts()
@@ -84,11 +84,11 @@ class Stream:
         self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
         self._find = find
         self._rest = b""  # what was looked at, and may be the beginning of a packet
-        self._pieces: list[tuple[bytes, Time]] = []  # what came in since
+        self._pieces: list[bytes] = []  # what came in since
+        self._times: list[Time] = []  # and when
         self._asked = self._missing = 0  # bytes that had to come in then, and those of them that have not yet
-        self._end = 0  # how many bytes have been looked at since the stream began
-        self._since = 0  # and how many of them since the last packet
-        self._arrivals: deque[tuple[int, Time]] = deque()
+        self._since = 0  # bytes that have been looked at since the last packet
+        self._arrivals = Arrivals()
 
     @property
     def is_waiting(self) -> bool:
@@ -98,7 +98,7 @@ class Stream:
     @property
     def rest(self) -> bytes:
         """The last bytes, which may be the beginning of a packet."""
-        return b"".join((self._rest, *(data for data, _ in self._pieces)))
+        return b"".join((self._rest, *self._pieces)) if self._pieces else self._rest
 
     @property
     def bytes_since_packet(self) -> int:
@@ -110,12 +110,14 @@ class Stream:
 
         `time` is that of these bytes, or an iterator that is asked once for each packet that ends in them.
         """
-        if not data:
+        size = len(data)
+        if not size:
             return []
         # what cannot be complete yet is not even put together: 0.1 µs for a byte
-        self._pieces.append((data, time))
-        self._missing -= len(data)
-        return [] if self._missing > 0 else self._packets(final=False)
+        self._pieces.append(data)
+        self._times.append(time)
+        self._missing = missing = self._missing - size
+        return [] if missing > 0 else self._packets(final=False)
 
     def close(self) -> Found:
         """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
@@ -124,18 +126,18 @@ class Stream:
     def _take(self) -> bytes:
         """Return what was left and what came in, and note when each of it came."""
         pieces, buffer = self._pieces, self.rest
-        self._since = self.bytes_since_packet
-        self._pieces, self._asked, self._missing = [], 0, 0
-        for data, time in pieces:
-            self._end += len(data)
-            self._arrivals.append((self._end, time))
+        if pieces:
+            self._since = self.bytes_since_packet
+            self._arrivals.add([*map(len, pieces)], self._times)
+            self._pieces, self._times = [], []
+        self._asked = self._missing = 0
         return buffer
 
     def _packets(self, *, final: bool) -> Found:
         found: Found = []
         buffer = self._take()
         view = memoryview(buffer)
-        begin = self._end - len(buffer)
+        begin = self._arrivals.end - len(buffer)
         at = junk = self._intact(buffer, 0, begin, found)
         while (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
@@ -145,7 +147,7 @@ class Stream:
                     found += self._junk(buffer[junk:at], begin + junk, final=True)
                 self._piece(buffer[at : at + answer.size], answer)  # as it came: `raw` may leave out a key
                 at += answer.size
-                found.append((answer, self._arrival(begin + at)))
+                found.append((answer, self._arrivals.time_at(begin + at)))
                 self.counts.packets += 1
                 self._since = len(buffer) - at
                 at = junk = self._intact(buffer, at, begin, found)
@@ -160,22 +162,24 @@ class Stream:
                 self.counts.damaged += self._is_damaged(answer, left)
         found += self._junk(buffer[junk:at], begin + junk, final=final)
         self._rest = buffer[at:]
-        self._forget(begin + at + 1)
+        self._arrivals.forget(begin + at + 1)
         return found
 
     def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> int:
         """Add the packets that follow each other from here on, as `find` finds them; return where the last one ends."""
         if self._find is None or self._is_undoing:
             return at
-        find, first = self._find, len(found)
-        while (packet := find(buffer, at)) is not None:
+        packets = self._find(buffer, at)
+        if not packets:
+            return at
+        time = self._arrivals.only() if at + packets[0].size < len(buffer) else None
+        for packet in packets:
+            at += packet.size
+            found.append((packet, time or self._arrivals.time_at(begin + at)))
             if self.on_piece is not None:
                 self.on_piece(packet.raw, packet)
-            at += packet.size
-            found.append((packet, self._arrival(begin + at)))
-        if len(found) > first:
-            self.counts.packets += len(found) - first
-            self._since = len(buffer) - at
+        self.counts.packets += len(packets)
+        self._since = len(buffer) - at
         return at
 
     def _junk(self, junk: bytes, begin: int, *, final: bool) -> Found:
@@ -196,7 +200,9 @@ class Stream:
         if self._make_second_look is None or not (junk or (final and self._is_undoing)):
             return []
         self._second_look = self._second_look or self._make_second_look()
-        found = [each for piece, time in self._split(junk, begin) for each in self._second_look.feed(piece, time)]
+        found = [
+            each for piece, time in self._arrivals.split(junk, begin) for each in self._second_look.feed(piece, time)
+        ]
         if final:
             found += self._second_look.close()
         self._is_undoing = not final
@@ -204,7 +210,7 @@ class Stream:
             self.undone += len(found)
             self.counts.packets += len(found)
             self.counts.junk -= sum(packet.size for packet, _ in found)
-            self._since = self._second_look.bytes_since_packet + self._end - begin - len(junk)
+            self._since = self._second_look.bytes_since_packet + self._arrivals.end - begin - len(junk)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
@@ -221,24 +227,6 @@ class Stream:
     def _is_damaged(self, answer: Answer, left: int) -> bool:
         """Whether the junk is a damaged packet, and not a lone header at the end."""
         return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
-
-    def _arrival(self, end: int) -> datetime:
-        if self._arrivals[0][0] < end:
-            self._forget(end)
-        time = self._arrivals[0][1]
-        return time if isinstance(time, datetime) else next(time)
-
-    def _split(self, data: bytes, begin: int) -> Iterator[tuple[bytes, Time]]:
-        """Split bytes by when they came in; `begin` bytes of the stream came before them."""
-        for end, time in self._arrivals:
-            if end > begin and data:
-                yield data[: end - begin], time
-                data, begin = data[end - begin :], end
-
-    def _forget(self, end: int) -> None:
-        """Drop the arrival times of what ended before so many bytes of the stream."""
-        while self._arrivals and self._arrivals[0][0] < end:
-            self._arrivals.popleft()
 
 
 class SecondLook:

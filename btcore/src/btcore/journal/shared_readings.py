@@ -5,6 +5,7 @@ A packet is decoded once, and once it is found out that its meter continues. Sin
 given the same reading. How a reading is made is in `decode/decoders.py`.
 """
 
+from collections.abc import Iterable
 from threading import Lock
 
 import attrs
@@ -65,11 +66,16 @@ class SharedReadings:
 
     def add_packet(self, packet: Packet) -> Packet:
         """Add a packet that was checked; return it."""
-        with self._lock:
-            self._taken[id(packet.raw)] = _Taken(packet)
-            if len(self._taken) > SIZE:
-                del self._taken[next(iter(self._taken))]
+        self.add_packets((packet,))
         return packet
+
+    def add_packets(self, packets: Iterable[Packet]) -> None:
+        """Add packets that were checked."""
+        with self._lock:
+            for packet in packets:
+                self._taken[id(packet.raw)] = _Taken(packet)
+            while len(self._taken) > SIZE:
+                del self._taken[next(iter(self._taken))]
 
     def add_taken(self, reading: Reading) -> None:
         """Add the reading that a source has made of a packet, and followed: what it found out is noted there."""
