@@ -34,7 +34,8 @@ PAGE = """# Performance
 What one packet costs, and what must be reached. `nox -s bench -- --page` has written this page, on {date}, with
 {python} on {machine}, beside a load of {load:.0f} from other programs. Times are of the processor (user and system),
 but for those of waiting. The peer is siobrultech-protocols, which Home Assistant uses, in the same run.
-What was decided is in [ADR 65](adr/0065-what-is-known-is-not-found-out-again.md).
+What was decided is in [ADR 65](adr/0065-what-is-known-is-not-found-out-again.md) and
+[ADR 72](adr/0072-a-burst-waits-for-the-sinks-that-keep-up.md).
 
 {table}
 

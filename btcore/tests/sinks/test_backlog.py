@@ -47,6 +47,22 @@ def test_what_is_gathered_is_delivered_when_the_program_stops(journal: Journal) 
     assert batch_sizes(sink.taken) == [1, 3]
 
 
+def test_what_comes_in_quickly_is_delivered_in_few_calls(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a period two calls have a moment between them; what comes after that is delivered at once."""
+    monkeypatch.setattr("btcore.sinks.worker.GATHER", 3600)
+    sink = RecordingSink()
+    with RunningSink(journal, sink) as running:
+        fill_journal(journal, 1)
+        wait_for(lambda: running.worker.delivered == 1)
+        running.worker._last_call -= 3600  # the moment is over
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: running.worker.delivered == 2)
+        for n in range(2, 5):
+            fill_journal(journal, 1, first=n)
+        wait_for(lambda: running.worker.backlog._read_to >= journal.newest())
+    assert batch_sizes(sink.taken) == [1, 1, 3]
+
+
 def test_what_is_gathered_is_tried_once_when_the_program_stops(journal: Journal) -> None:
     """Where the service is down then, the worker ends all the same, and the readings wait for the next run."""
 

@@ -56,7 +56,7 @@ class Sampler(Protocol):
 class SampleCache:
     """The steps made last, so that each is made once for all sinks, and its sample calculated once.
 
-    Safe between threads, as each place holds one value. To make a step takes 7 µs, to find it 1.
+    Safe between threads, as each of them is replaced at once. To make a step takes 7 µs, to find it 1.
     """
 
     def __init__(self, size: int = 256) -> None:
@@ -66,12 +66,12 @@ class SampleCache:
 
     def step_of_link(self, link: Link, polarity: Polarity) -> Step:
         """Return the step of a link, made once. If its sample cannot be calculated, it raises when it is read."""
-        place = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
-        found = self._steps[place]
+        at = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
+        found = self._steps[at]
         if found is not None and _is_same(found[0], link):
             return found[1]
         step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
-        self._steps[place] = link, step
+        self._steps[at] = link, step
         return step
 
 

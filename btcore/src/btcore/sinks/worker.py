@@ -44,6 +44,10 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
 
 
+GATHER = 0.02
+"""Seconds between two calls at least, where readings come in that fast: each costs two commits, however many it has."""
+
+
 class SinkWorker:
     """Delivers to one sink until told to stop, or, once `drain` is set, until it has had everything."""
 
@@ -292,7 +296,7 @@ class SinkWorker:
                 return steps + self.backlog.flush()
             if not steps:
                 self._settling.settle()
-            due = self._last_call + self._delivery.flush_interval - monotonic()
+            due = self._last_call + max(self._delivery.flush_interval, GATHER) - monotonic()
             if steps and due <= 0:
                 break
             if not self._deliver_again():

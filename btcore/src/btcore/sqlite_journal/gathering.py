@@ -10,15 +10,15 @@ import errno
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from btcore.errors import Unavailable
-from btcore.journal import START, Offset
+from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
-from btcore.sqlite_journal.tables.entries import NEWEST
+from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
 from btcore.sqlite_journal.tables.records import BROKEN, replay
 from btcore.text import either
 
@@ -64,7 +64,8 @@ class Gathering:
         self._restored = 0
         self._is_tail_failing = False
         self._fault = ""
-        self.last: Offset | None = None  # the newest offset, where it is known
+        self._last: Offset | None = None  # the newest offset, and the highest key, where they are known
+        self._last_key: int | None = None
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
         try:
@@ -101,7 +102,7 @@ class Gathering:
 
     def _begin(self) -> None:
         self._is_pending = True
-        self.last = None
+        self.forget_newest()  # until now another program may have written
         self._connection.execute("BEGIN IMMEDIATE")
         self._since = time.monotonic()
         if self._failed or not self._tail.is_read:
@@ -132,7 +133,7 @@ class Gathering:
     def change(self, *, durable: bool = False) -> Iterator[list[bytes]]:
         """Change something: all of it, or nothing. Its record goes into the list; without one it is committed at once.
 
-        Whoever adds entries sets `last` after it, to the newest offset, while he knows it: then nobody has to ask.
+        Whoever adds entries in it calls `added`: then nobody has to ask which are the newest offset and key.
         `durable`: it is to be on the disk with `always_sync`. Raises OSError, sqlite3.Error, Unavailable.
         """
         sync = durable and self._always_sync
@@ -148,7 +149,7 @@ class Gathering:
             is_gathered = bool(record) and len(record[0]) <= MAX_RECORD and self._write(record[0], sync=sync)
             self._connection.execute("RELEASE change")
         except BaseException as error:
-            self.last = None
+            self.forget_newest()
             self._undo(error)
             raise
         if not is_gathered:
@@ -171,9 +172,25 @@ class Gathering:
         return True
 
     def _newest_offset(self) -> Offset:
-        if self.last is None:
-            self.last = int(self._connection.execute(NEWEST).fetchone()[0])
-        return self.last
+        if self._last is None:
+            self._last = int(self._connection.execute(NEWEST).fetchone()[0])
+        return self._last
+
+    def newest_key(self) -> int:
+        """Return a key that no entry has one above. To be called within a change."""
+        if self._last_key is None:
+            self._last_key = int(self._connection.execute(NEWEST_KEY).fetchone()[0])
+        return self._last_key
+
+    def added(self, entries: Sequence[Entry]) -> None:
+        """Take note of entries that were added within a change, in their order."""
+        self._last = entries[-1].offset
+        if self._last_key is not None:
+            self._last_key = max(self._last_key, *(entry.key for entry in entries))
+
+    def forget_newest(self) -> None:
+        """Take note that entries have changed: the newest offset and key are asked for again."""
+        self._last = self._last_key = None
 
     def _undo(self, error: BaseException) -> None:
         """Take back a change that failed, and nothing else."""

@@ -33,7 +33,7 @@ from btcore.sqlite_journal.files.place import file_of, warn_if_readable
 from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
-from btcore.sqlite_journal.tables.entries import NEWEST_KEY, RECENT, SIZES, insert, restamp, select
+from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
 from btcore.sqlite_journal.tables.lag import kept_after, lag_after
 from btcore.sqlite_journal.tables.records import (
     KEEP_SOURCE,
@@ -104,13 +104,10 @@ class SqliteJournal(OpenJournal):
     def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
         with self._gathering.change(durable=True) as record:
-            if self._newest_key is None:
-                self._newest_key = int(self._writer.execute(NEWEST_KEY).fetchone()[0])
-            done = insert(self._writer, entries, added, self._newest_key)
+            done = insert(self._writer, entries, added, self._gathering.newest_key() if len(entries) == 1 else None)
             if done.kept:
                 record.append(encode_entries(done.kept, added))
-                self._gathering.last = done.kept[-1].offset
-                self._newest_key = max(self._newest_key, *(entry.key for entry in done.kept))
+                self._gathering.added(done.kept)
             with self._news:
                 self._meters.write(self._writer, done.kept)
         return done
@@ -233,7 +230,7 @@ class SqliteJournal(OpenJournal):
         """Give entries these keys and boots."""
         with self._writing, self._guarded("write to"):
             with self._gathering.change():
-                self._newest_key = None
+                self._gathering.forget_newest()
                 done = restamp(self._writer, entries)
             self._mender.restamped(done)
             self._newest.forget()
