@@ -220,7 +220,17 @@ def bench_sinks(session: nox.Session) -> None:
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install("--quiet", *folders("plugins/btmon-dashboard"))
-    session.run("python", "tests/bench/dashboard.py", "--years", "1")
+    session.run("python", "tests/bench/dashboard.py", "--years", "1", env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def bench_fleet(session: nox.Session) -> None:
+    """Measure a fleet: houses to a NATS stream, that to PostgreSQL, the whole way, and what a leader's death costs."""
+    install_debian_packages(session)
+    session.install(
+        "--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-nats", "plugins/btmon-sql")
+    )
+    session.run("python", "tests/bench/fleet.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

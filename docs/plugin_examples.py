@@ -20,6 +20,8 @@ from btcore import (
     Context,
     Damaged,
     Delivery,
+    DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Format,
@@ -214,6 +216,14 @@ never = Reject("the row is older than 14 days", whole_batch=True)
 
 # The example of Stop
 until_a_person_acts = Stop("the key is wrong: set `key` anew")
+
+# The example of DiagnosisContext
+asked = DiagnosisContext(name="source.panel", failure="connection refused", kind="nothing")  # the core makes it
+assert asked.find_packets(b"\xfe\xff") == ()
+
+# The example of Discovered
+offer = Discovered(kind="sink", text="the printer at /dev/lp0", settings={"path": "/dev/lp0"}, ask=("colour",))
+assert offer.is_present
 
 # The example of Finding
 finding = Finding("port-in-use", "TCP port 8083 is held by nginx (1234)", "Stop it, or choose another port")

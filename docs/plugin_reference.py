@@ -15,32 +15,9 @@ from typing import Any
 import attrs
 import tomli
 
+import btcore
 import btcore.testing
-from btcore import (
-    Batch,
-    Channel,
-    ChannelRef,
-    Chunk,
-    Claim,
-    Context,
-    Damaged,
-    Delivery,
-    Duration,
-    Finding,
-    Format,
-    Incomplete,
-    Packet,
-    Piece,
-    Problem,
-    Reading,
-    Reject,
-    Retry,
-    Sample,
-    Secret,
-    Serial,
-    SourceCheckpoint,
-    Stop,
-)
+from btcore import ChannelRef, Duration, Secret, Serial
 from btcore.decode.brultech import Brultech
 from btcore.hookspecs import Hooks
 from btcore.values.channels import known_channels
@@ -53,10 +30,10 @@ EXAMPLES = DOCS / "plugin_examples.py"
 GUIDE = DOCS / "writing-a-plugin.md"
 
 RECORDS = (
-    *(Chunk, Packet, Incomplete, Damaged, Piece, Reading, SourceCheckpoint, Sample, Batch),
-    *(Format, Channel, Context, Delivery, Problem, Claim, Finding),
+    *("Chunk", "Packet", "Incomplete", "Damaged", "Piece", "Reading", "SourceCheckpoint", "Sample", "Batch"),
+    *("Format", "Channel", "Context", "Delivery", "Problem", "Claim", "Finding", "DiagnosisContext", "Discovered"),
 )
-ANSWERS = (Retry, Reject, Stop)
+ANSWERS = ("Retry", "Reject", "Stop")
 
 TYPES: Mapping[str, tuple[Any, str, str, str]] = {
     "str": (str, "text", '"panel"', "7.5"),
@@ -147,7 +124,7 @@ def _hooks(shown: Mapping[str, str]) -> Iterator[str]:
 
 def _records(shown: Mapping[str, str]) -> Iterator[str]:
     yield from ("## Records", "", "What a plugin is given, and what it makes. None of them can be changed.", "")
-    for cls in RECORDS:
+    for cls in (getattr(btcore, name) for name in RECORDS):
         yield from (f"### {cls.__name__}", "", *_text(cls), *_fields(cls), *_example(shown.get(cls.__name__, "")))
 
 
@@ -172,7 +149,8 @@ def _joined(*texts: str | None) -> str:
 
 def described(cls: str) -> dict[str, str]:
     """Return what the guide says of the fields of a class, in the table under its name."""
-    found = re.search(rf"^\*\*`{cls}`\*\*(.*?)(?=^\*\*|^#)", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    begin = rf"(?:\*\*`{cls}`\*\*|\| field of `{cls}` \|)"
+    found = re.search(rf"^{begin}(.*?)(?=^\*\*|^#|^```)", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     rows = re.findall(r"^\| (`.+?) \| (.+) \|$", found[1] if found else "", re.MULTILINE)
     links = [
         (
@@ -213,7 +191,7 @@ def _methods(cls: type) -> Iterator[tuple[str, str, str]]:
 
 def _answers(shown: Mapping[str, str]) -> Iterator[str]:
     yield from ("## What a sink raises", "", "Any `OSError` counts as `Retry`; any other exception is a bug.", "")
-    for cls in ANSWERS:
+    for cls in (getattr(btcore, name) for name in ANSWERS):
         yield from (f"### {cls.__name__}", "", f"`{_signature(cls.__init__, cls.__name__)}`", "", *_text(cls))
         yield from _example(shown[cls.__name__])
 

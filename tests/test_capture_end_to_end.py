@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
-from helpers.waiting import in_background, wait_for
+from helpers.database_rows import table_rows
 
 from btcore import pack, read_capture
 from btcore.cli import OK, UNAVAILABLE, main
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.records import from_microseconds
+from btcore.testing import BtcoreProcess, free_port, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

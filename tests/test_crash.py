@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.forked_btcore import ForkedBtcore, Run
 from helpers.solar_house import (
     CONSUMPTION,
@@ -31,8 +31,10 @@ from helpers.solar_house import (
     house_readings,
     read_house_packet,
 )
-from helpers.waiting import in_background
 from servers.pvoutput import PVOutputServer
+
+from btcore.testing import BtcoreProcess, free_port
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

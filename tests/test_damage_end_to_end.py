@@ -11,13 +11,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.journal_damage import ALL, DAMAGES, Harm, fill
 from helpers.packets import packet
-from helpers.waiting import in_background, wait_for
 
 from btcore.journal import START
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import BtcoreProcess, free_port, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

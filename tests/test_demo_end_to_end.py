@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port
-from helpers.waiting import wait_for
+
+from btcore.testing import BtcoreProcess, free_port, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 

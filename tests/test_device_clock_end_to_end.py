@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import table_rows
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import attrs
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
-from helpers.waiting import PATIENCE, in_background, wait_for
+from helpers.database_rows import table_rows
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, free_port, wait_for
+from btcore.testing.kit.waiting import PATIENCE, in_background
 
 pytestmark = pytest.mark.servers
 

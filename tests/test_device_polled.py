@@ -11,7 +11,6 @@ from threading import Event, Thread
 
 import pytest
 from helpers.running_source import RunningSource
-from helpers.waiting import in_background, wait_for
 from servers.serial_line import Wire
 
 from btcore import Duration, pack
@@ -19,6 +18,8 @@ from btcore.decode.brultech import Brultech
 from btcore.journal.memory import MemoryJournal
 from btcore.meter_commands import CommandFailed
 from btcore.records import Packet
+from btcore.testing import wait_for
+from btcore.testing.kit.waiting import in_background
 from btcore.workers.clock_sync import ClockSync
 from btcore.workers.devices import DeviceRequests
 from btmon_ip.client import TcpClient

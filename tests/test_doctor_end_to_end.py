@@ -14,16 +14,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
-from helpers.waiting import in_background, wait_for
+from helpers.database_rows import table_rows
 from servers.pvoutput import PVOutputServer
-from servers.recorder import Recorder, Reply
 from servers.serial_line import Meters, Wire
 
 from btcore import pack
 from btcore.cli import CONFIGURATION, main
 from btcore.control.client import ask_once
 from btcore.runtime import state_directory
+from btcore.testing import BtcoreProcess, HostedService, Reply, free_port, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 
@@ -466,7 +466,7 @@ def test_the_credentials_of_pvoutput(doctor: Doctor, key: str, codes: list[str])
 def test_the_credentials_of_emoncms(doctor: Doctor, code: int, codes: list[str]) -> None:
     """A wrong key is found, a right one is not; no data is sent."""
     (doctor.folder / "capture").write_bytes(gem())
-    with Recorder(Reply(code, "Invalid API key" if codes else "[]")) as server:
+    with HostedService(Reply(code, "Invalid API key" if codes else "[]")) as server:
         site = f'[source.file]\npath = "capture"\n[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789"\n'
         assert doctor.codes(site) == codes
     assert [(request.method, request.path) for request in server.requests] == [("GET", "/feed/list.json")]

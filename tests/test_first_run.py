@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from helpers.folders import DOCS, ROOT
 from helpers.terminal import Terminal
-from helpers.waiting import wait_for
 
 from btcore.cli import OK
+from btcore.testing import wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -6,15 +6,22 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
+import psycopg
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
+from nats.js import JetStreamContext
+from servers.database_servers import PostgreSQL
 from servers.nats_cluster import MISSING, NatsCluster
+
+from btcore.testing import BtcoreProcess, wait_for
+from btmon_nats.connection import Connection
+from btmon_nats.login import Login as NatsLogin
+from btmon_nats.messages import decode
 
 pytestmark = pytest.mark.servers
 
@@ -33,11 +40,11 @@ def house(name: str, urls: list[str], *, has_meters: bool = True) -> str:
     return f'state = "state"\n{source}\n[sink.nats]\nservers = {urls}\npublisher = "{name}"\n{RETRY}\n'
 
 
-def archive(urls: list[str]) -> str:
+def archive(urls: list[str], database: str) -> str:
     """Return the configuration of the archive, which knows whose meters are whose."""
     publishers = ", ".join(f'"{name}" = {list(meters)}' for name, meters in HOUSES.items())
     source = f'use = "nats-stream"\nservers = {urls}\npublishers = {{ {publishers} }}\n{RETRY}'
-    sink = 'use = "sqlite"\nfile = "archive.db"\nflush_interval = 0\ntable = "readings"'
+    sink = f'use = "sql"\nurl = "{database}"\nflush_interval = 0\ntable = "readings"'
     return f'state = "state"\n[source.fleet]\n{source}\n[sink.store]\n{sink}\n'
 
 
@@ -47,8 +54,14 @@ class Fleet:
 
     folder: Path
     urls: list[str]
+    database: PostgreSQL
     stack: ExitStack
     running: dict[str, BtcoreProcess] = attrs.field(factory=dict)
+
+    @property
+    def archive(self) -> str:
+        """The configuration of the archive."""
+        return archive(self.urls, f"postgresql+psycopg://btcore:secret@127.0.0.1:{self.database.port}/energy")
 
     def place(self, name: str) -> Path:
         """Return the folder of a house or of the archive."""
@@ -57,7 +70,7 @@ class Fleet:
 
     def start(self, name: str) -> None:
         """Start a house or the archive."""
-        site = archive(self.urls) if name == "archive" else house(name, self.urls)
+        site = self.archive if name == "archive" else house(name, self.urls)
         self.running[name] = self.stack.enter_context(BtcoreProcess(self.place(name), site))
 
     def kill(self, name: str) -> None:
@@ -94,19 +107,55 @@ class Fleet:
 
     def stored(self) -> Counter[str]:
         """Return how many readings of each meter the archive's database has."""
-        return Counter(serial for (serial,) in table_rows(self.place("archive") / "archive.db", "readings", "serial"))
+        try:
+            return Counter(dict(self.database.sql("SELECT serial, COUNT(*) FROM readings GROUP BY serial", "energy")))
+        except psycopg.Error:  # there is no table yet
+            return Counter()
 
     def wait_for_more(self) -> None:
         """Wait until more of every meter has arrived."""
         before = self.stored()
         wait_for(lambda: all(self.stored()[one] >= before[one] + ENOUGH for one in METERS), "more of each meter")
 
+    def wait_for_stored(self, sent: dict[str, list[int]]) -> None:
+        """Wait until the database has as many as were sent."""
+        wait_for(lambda: self.stored().total() >= sum(map(len, sent.values())), "all to be stored")
+
+    def published(self) -> int:
+        """Return how many readings the stream has."""
+        connection = Connection(NatsLogin(servers=self.urls), "test")
+        try:
+            return connection.use(readings_in)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Answer for the archive which readings it has."""
+        command = [sys.executable, "-m", "btcore", "nats", "answer"]
+        with subprocess.Popen(command, cwd=self.place("archive"), stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            try:
+                assert "answering for stream energy" in process.stderr.readline()
+                yield
+            finally:
+                process.kill()
+
     def wait_for_all(self, sent: dict[str, list[int]]) -> None:
         """Wait until the archive has as many as were sent; they are those, once and in order."""
-        wait_for(lambda: self.stored().total() >= sum(map(len, sent.values())), "all to be in the archive")
+        self.wait_for_stored(sent)
         self.stop("archive")
         assert self.journalled("archive") == sent
         assert self.stored() == {serial: len(keys) for serial, keys in sent.items()}
+
+
+async def readings_in(stream: JetStreamContext) -> int:
+    """Return how many readings the stream has."""
+    reader, count = await stream.pull_subscribe("energy.*.*", stream="energy"), 0
+    for _ in range((await stream.stream_info("energy")).state.messages):
+        (message,) = await reader.fetch(1, timeout=10)
+        count += len(decode(message.data))
+    return count
 
 
 @pytest.fixture
@@ -120,9 +169,10 @@ def cluster(tmp_path: Path) -> Iterator[NatsCluster]:
 @pytest.fixture
 def fleet(tmp_path: Path, cluster: NatsCluster) -> Iterator[Fleet]:
     """Run two houses and the archive."""
-    with ExitStack() as stack:
-        fleet = Fleet(tmp_path, cluster.urls, stack)
-        (fleet.place("archive") / "site.toml").write_text(archive(cluster.urls))
+    with ExitStack() as stack, PostgreSQL() as database:
+        database.sql("CREATE USER btcore PASSWORD 'secret' CREATEDB")
+        fleet = Fleet(tmp_path, cluster.urls, database, stack)
+        (fleet.place("archive") / "site.toml").write_text(fleet.archive)
         assert "made" in fleet.run("archive", "nats", "setup")
         for name in (*HOUSES, "archive"):
             fleet.start(name)
@@ -151,21 +201,28 @@ def test_whatever_is_killed_each_reading_arrives_once(fleet: Fleet, cluster: Nat
 
 
 def test_a_lost_cluster_is_filled_from_the_houses(fleet: Fleet, cluster: NatsCluster, tmp_path: Path) -> None:
-    """Where cluster and archive have lost their disks, the journals of the houses bring all of it back."""
+    """Where the cluster lost its disks, one command in each house brings what the archive lacks, and nothing else."""
+    before = fleet.stored()
+    fleet.stop("archive")
+    wait_for(lambda: fleet.published() >= before.total() + ENOUGH, "more in the stream than in the archive")
     for name in HOUSES:
         fleet.drain(name)
-    fleet.stop("archive")
     for server in cluster.servers:
         server.kill()
         shutil.rmtree(tmp_path / server.name)
-    for name in ("state", "archive.db"):
-        lost = fleet.place("archive") / name
-        shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
     for server in cluster.servers:
         server.start()
     wait_for(cluster.is_ready, "the cluster to choose a leader")
     assert "made" in fleet.run("archive", "nats", "setup")
     fleet.start("archive")
-    for name in HOUSES:
-        fleet.run(name, "replay", "nats", "--from", "-1d")
-    fleet.wait_for_all(fleet.journalled(*HOUSES))
+    sent = fleet.journalled(*HOUSES)
+    with fleet.answering():
+        for name in HOUSES:
+            assert "in neither" in fleet.run(name, "nats", "gaps", "--fill")
+        fleet.wait_for_stored(sent)
+        published = fleet.published()
+        assert published < sum(map(len, sent.values())), "what the archive had is not published again"
+        for name in HOUSES:
+            assert ", 0 in neither" in fleet.run(name, "nats", "gaps", "--fill")
+        assert fleet.published() == published
+    fleet.wait_for_all(sent)

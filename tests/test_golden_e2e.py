@@ -13,10 +13,12 @@ from typing import Any
 
 import attrs
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.database_rows import table_rows
 from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_packets, recorded_readings
-from helpers.waiting import PATIENCE, wait_for
+
+from btcore.testing import BtcoreProcess, wait_for
+from btcore.testing.kit.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import JOURNAL_FILE, table_rows
 
 from btcore import FORMATS, Batch, Context, Reading
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import BtcoreProcess, wait_for
 from btmon_sqlite.sink import Sqlite
 
 pytestmark = pytest.mark.servers

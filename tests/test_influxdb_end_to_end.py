@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
-from helpers.waiting import wait_for
 from servers.time_series_servers import InfluxDB, TimeSeriesServer, VictoriaMetrics
 
 from btcore.cli import OK, main
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -11,15 +11,15 @@ from threading import Event
 
 import pytest
 import tomli
-from helpers.btcore_process import free_port
 from helpers.needed import needs
 from helpers.terminal import Terminal
-from helpers.waiting import in_background
 from servers.mosquitto import MISSING, Mosquitto
 from servers.serial_line import Meters, Wire
 
 from btcore import pack
 from btcore.cli import INTERRUPTED, OK, UNAVAILABLE, USAGE
+from btcore.testing import free_port
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 
@@ -208,6 +208,18 @@ def test_ctrl_c_leaves_nothing(owner: Owner, last: str) -> None:
         assert "nothing was written" in terminal.text
         assert "Traceback" not in terminal.text
     assert list(owner.folder.iterdir()) == []
+
+
+def test_answers_are_taken_by_name_and_the_end_has_a_line_of_its_own(owner: Owner) -> None:
+    """A list is answered by a name that stands in it, too; Ctrl-D ends it with a line that begins at the left."""
+    with owner.init() as terminal:
+        terminal.answer("Listen for .*: ", "n")
+        terminal.answer(r"Number \[1\]: ", "nothing")
+        terminal.answer(r"number from 1 to .* Number \[1\]: ", "simulator")
+        terminal.read_until("another meter.*: ")
+        terminal.close_input()
+        assert terminal.finish() == UNAVAILABLE
+        assert "\nbtcore: the answers end" in terminal.text.replace("\r", "")
 
 
 def test_an_existing_file_stays(owner: Owner) -> None:

@@ -6,10 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import JOURNAL_FILE, table_rows
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

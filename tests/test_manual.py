@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manual: which pages it has, where their links lead, and that its reference leaves nothing out."""
 
+import posixpath
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -75,6 +76,41 @@ def test_links_lead_to_the_same_file_from_anywhere(tmp_path: Path) -> None:
     changes = text_of("changelog.md", root)
     assert changes.endswith("[1. One](adr/0001.md) [why](using.md#why) [e](https://a.example/docs/using.md)")
     assert with_links("[t](../tests/x.py)", "docs/using.md", "using.md", root) == "[t](../tests/x.py)"
+
+
+def test_a_link_that_shows_code_leads_to_the_page() -> None:
+    """Links are written anew whatever they show; what only looks like a link, in code, is not."""
+    text = "[`a [b]`](../../docs/using.md#meters) and `[x](../../docs/using.md)`"
+    made = with_links(text, "plugins/btmon-ip/README.md", "plugins/btmon-ip.md")
+    assert made == "[`a [b]`](../using.md#meters) and `[x](../../docs/using.md)`"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_no_link_leads_out_of_the_manual(page: str) -> None:
+    """Each link of a page leads to another page or to a picture, or to an address on the Internet."""
+    text = with_links((ROOT / PAGES[page]).read_text(), PAGES[page], page)
+    links = re.findall(r"\]\((?!https?://|#)([^)\s#]+)", re.sub(r"(?ms)^```.*?^```$|(?<!\[)`[^`\n]+`(?!\])", "", text))
+    assert [link for link in links if not leads_somewhere(posixpath.join(posixpath.dirname(page), link))] == []
+
+
+def leads_somewhere(place: str) -> bool:
+    """Whether a page or a picture has this place."""
+    place = posixpath.normpath(place)
+    return place in {*PAGES, *WRITTEN} or (ROOT / "docs" / place).is_file()
+
+
+def test_a_list_stands_apart_from_its_paragraph(tmp_path: Path) -> None:
+    """A list right behind a paragraph is a list in the manual, too; a list and its further lines stay together."""
+    lists = "  * `one`\n    and more\n  * two\n\n- `three` at once\n- four\n\n```\na\n- b\n```"
+    root = tree(tmp_path, plugins__x__README=f"# x\n\nThese:\n{lists}")
+    assert text_of("plugins/x.md", root) == f"# x\n\nThese:\n\n{lists}"
+
+
+def test_a_link_that_shows_a_path_shows_the_title(tmp_path: Path) -> None:
+    """A reader of the manual sees the name of the page, not that of a file of the repository."""
+    link = "[docs/numbers.md](../../docs/numbers.md)"
+    root = tree(tmp_path, docs__numbers="# What the numbers mean", plugins__x__README=link)
+    assert text_of("plugins/x.md", root) == "[What the numbers mean](../numbers.md)"
 
 
 def test_the_decisions_are_listed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.solar_house import (
     CONSUMPTION,
     GENERATION,
@@ -22,7 +22,8 @@ from helpers.solar_house import (
 )
 from helpers.times import SECOND
 from servers.pvoutput import PVOutputServer
-from servers.recorder import Recorder, Reply, Request
+
+from btcore.testing import BtcoreProcess, HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -121,7 +122,7 @@ def test_a_database_gets_all_after_mending(tmp_path: Path, readings: list[HouseR
 def test_a_service_gets_all_after_mending(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A map of one channel gets each reading of it, whichever way it was mistaken before."""
     expected = [one.time // SECOND for one in readings if one.serial == CONSUMPTION][1:]
-    with Recorder(Reply(200, "ok")) as server:
+    with HostedService(Reply(200, "ok")) as server:
         table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nmeters = ["{{}}"]\n'
         code, log = run(tmp_path, table.format("312354"))
         assert (code, server.requests) == (0, []), log
@@ -133,7 +134,7 @@ def test_a_service_gets_all_after_mending(tmp_path: Path, readings: list[HouseRe
 # --- a setting that a service refuses
 
 
-def sent(server: Recorder) -> list[list[Any]]:
+def sent(server: HostedService) -> list[list[Any]]:
     """Return the rows that emoncms was sent, each a time, a node, and its inputs."""
     return [row for request in server.requests for row in json.loads(request.form["data"])]
 
@@ -147,7 +148,7 @@ def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(
     tmp_path: Path, readings: list[HouseReading]
 ) -> None:
     """After a handful of requests it stops, and names the settings; with another node everything is delivered."""
-    with Recorder(numbered) as server:
+    with HostedService(numbered) as server:
         table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nnode = "{{}}"\n'
         code, log = run(tmp_path, table.format("shed"))
         assert (code, len(server.requests) <= 6) == (69, True), log

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
+from helpers.database_rows import table_rows
 from helpers.folders import GOLDEN
 from helpers.golden_streams import btmon_values, golden_stream, recorded_packets
 from helpers.migrated import change_table, migrate, write_legacy
 from helpers.sent_values import sent_values
-from helpers.waiting import wait_for
 from servers.database_servers import MariaDB
 from servers.mosquitto import Listener, Mosquitto
-from servers.recorder import Recorder, Reply
 from servers.serial_line import Meters, Wire
 from servers.time_series_servers import InfluxDB
+
+from btcore.testing import BtcoreProcess, HostedService, Reply, free_port, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -131,7 +131,7 @@ def test_gem_server(tmp_path: Path) -> None:
 
 def test_house_full(tmp_path: Path) -> None:
     """An ECM-1240 that connects has the rows, inputs and RRD files that btmon had, with the sign that was turned."""
-    with MariaDB() as mariadb, Recorder(lambda came: Reply(200, ANSWERS.get(came.path, ""))) as services:
+    with MariaDB() as mariadb, HostedService(lambda came: Reply(200, ANSWERS.get(came.path, ""))) as services:
         mariadb.sql("CREATE USER ecmuser IDENTIFIED BY 'ecm;pass'")
         mariadb.sql("GRANT ALL ON ecm.* TO ecmuser")
         changes = {
@@ -245,7 +245,7 @@ def rounded(values: Mapping[str, Any]) -> set[tuple[str, float]]:
     return {(label, round(values[label], 2)) for label in labels}
 
 
-def inputs(services: Recorder) -> set[tuple[str, float]]:
+def inputs(services: HostedService) -> set[tuple[str, float]]:
     """Return what the inputs of node 7 of emoncms were set to."""
     sent = sent_values("oem", [one for one in services.requests if "emoncms" in one.path])
     return {(name.removeprefix("7 XXX345_"), round(value, 2)) for (_, name), value in sent.items()}

@@ -19,10 +19,10 @@ from helpers.golden_streams import btmon_values
 from helpers.migrated import change_table, migrate, read_recording, switch_on, write_options
 from helpers.sent_values import PARSERS, sent_values
 from servers.pvoutput import PVOutputServer
-from servers.recorder import Recorder, Request
 
 from btcore import Reading
 from btcore.cli import OK, main
+from btcore.testing import HostedService, Request
 
 pytestmark = pytest.mark.servers
 
@@ -54,7 +54,7 @@ def send(service: str, recorded: Scenario, folder: Path) -> list[Request]:
     """Migrate the options of a recording, and run the site on the recorded packets; return what it sent."""
     replies = [one.reply for one in recorded.requests]
     asks_again = service == "wattzon"  # a request without a password is answered by a question for it
-    with Recorder(lambda request: replies[asks_again and "authorization" in request.headers]) as server:
+    with HostedService(lambda request: replies[asks_again and "authorization" in request.headers]) as server:
         options = {name: value.replace("http://{server}", server.url) for name, value in recorded.options.items()}
         write_options(options, folder / "btmon.cfg")
         site = migrate(folder / "btmon.cfg")

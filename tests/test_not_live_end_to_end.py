@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
+from helpers.database_rows import table_rows
 from helpers.golden_streams import stream_file
-from servers.recorder import Recorder, Reply
+
+from btcore.testing import BtcoreProcess, HostedService, Reply, free_port
 
 pytestmark = pytest.mark.servers
 
@@ -52,7 +53,7 @@ def text(url: str, more: str = "") -> str:
 
 def test_nothing_that_is_not_live_goes_to_an_account(tmp_path: Path) -> None:
     """The database and a server at home have all; the hosted service has none, which is told and is no failure."""
-    with Recorder(Reply(200, "ok")) as server, BtcoreProcess(tmp_path, text(server.url), "--once") as process:
+    with HostedService(Reply(200, "ok")) as server, BtcoreProcess(tmp_path, text(server.url), "--once") as process:
         assert process.finish() == 0
         assert server.requests
     assert len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) == 28

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from helpers.example_meters import METERS_FOLDER, example_streams
-from servers.recorder import Recorder, Reply
+
+from btcore.testing import HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -116,7 +117,7 @@ def test_their_mistakes_are_told(environment: dict[str, str], folder: Path) -> N
 
 def test_they_go_the_whole_way(environment: dict[str, str], folder: Path) -> None:
     """Both are decoded, sampled, stored in both schemas, printed, and uploaded, all and by a map of channels."""
-    with Recorder(lambda came: Reply(200, "ok" if "input" in came.path else "")) as service:
+    with HostedService(lambda came: Reply(200, "ok" if "input" in came.path else "")) as service:
         (folder / "site.toml").write_text(SITE.format(url=service.url).replace(', roof = "1000"', ""))
         checked = btcore(environment, "check", "--config", folder / "site.toml")
         assert (checked.returncode, "decoder.acme" in checked.stdout) == (0, True), checked.stderr

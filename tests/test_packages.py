@@ -15,7 +15,7 @@ from packages import CORE, OFFERED, PACKAGES, PLUGINS, Package, named
 from packaging.specifiers import SpecifierSet
 
 from btcore import API, predecessor
-from btcore.discovery import DISTRIBUTIONS
+from btcore.discovery import COMMANDS, DISTRIBUTIONS
 from btcore.version import __version__
 
 WORKSPACE: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -131,6 +131,12 @@ def test_btcore_knows_every_plugin_of_the_workspace_and_no_other() -> None:
     """Each plugin is known to `btcore/discovery.py` with the distribution that has it: it is what btcore advises."""
     assert missing(pairs(OFFERED), pairs(DISTRIBUTIONS)) == []
     assert missing(pairs(DISTRIBUTIONS), pairs(OFFERED)) == []
+
+
+def test_btcore_knows_every_command_that_does_not_come_with_it() -> None:
+    """Each command of a package is known with the distribution that has it, unless it comes with btcore."""
+    absent = {name: one.name for one in PLUGINS if one.name not in CORE.requirements for name in one.commands}
+    assert absent == COMMANDS
 
 
 def test_every_plugin_is_found_by_what_btmon_called_it() -> None:

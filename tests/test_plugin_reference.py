@@ -50,8 +50,8 @@ def public_classes(module: Any) -> set[str]:  # noqa: ANN401 - a module
 
 def test_each_hook_and_record_is_on_the_page_with_an_example() -> None:
     """Each hook, each record and each answer has a section, with an example in it."""
-    names = {*HOOKS, *(public_classes(btcore.records) - PRIVATE), *(cls.__name__ for cls in REFERENCE.RECORDS)}
-    names |= {"Retry", "Reject", "Stop"}
+    names = {*HOOKS, *(public_classes(btcore.records) - PRIVATE), *REFERENCE.RECORDS}
+    names |= set(REFERENCE.ANSWERS)
     assert sorted(name for name in names if "```python" not in section(name)) == []
 
 

@@ -9,8 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
-from helpers.clocks import Clock
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.solar_house import (
     PVOUTPUT_SETTINGS,
     SLOT,
@@ -21,8 +20,9 @@ from helpers.solar_house import (
     sunshine,
 )
 from helpers.times import SECOND
-from helpers.waiting import wait_for
 from servers.pvoutput import EMPTY, ERROR, HANG, HOUR, LOST, RESET, PVOutputServer
+
+from btcore.testing import BtcoreProcess, Clock, free_port, wait_for
 
 pytestmark = pytest.mark.servers
 

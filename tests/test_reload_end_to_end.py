@@ -12,9 +12,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
+from helpers.database_rows import table_rows
 from helpers.packets import METER, packet
-from helpers.waiting import in_background, wait_for
+
+from btcore.testing import BtcoreProcess, free_port, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import table_rows
+from helpers.database_rows import table_rows
 
 from btcore import pack
 from btcore.cli import OK, main

@@ -19,8 +19,11 @@ from btcore.hookspecs import Hooks
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
-PUBLIC = {"btcore", "btcore.web", "btcore.serve", "btcore.sql", "btcore.journal", "btcore.journal.opening"}
-"""What a plugin may import of the core; the journal's contract is for whoever writes a journal."""
+CONTRACT = {"btcore.journal", "btcore.journal.opening", "btcore.journal.partitions", "btcore.decode.packetless"}
+"""For whoever writes a journal: what it promises, how it is opened, and what it keeps of a reading without a packet."""
+
+PUBLIC = {"btcore", "btcore.web", "btcore.serve", "btcore.sql", *CONTRACT}
+"""What a plugin may import of the core."""
 
 
 def is_private(module: str) -> bool:

@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.database_rows import table_rows
 from helpers.needed import needs
 from helpers.rrd_files import START, file_info, rates
 from servers.rrdcached import MISSING, Rrdcached
+
+from btcore.testing import BtcoreProcess
 
 pytestmark = [pytest.mark.servers, needs(MISSING)]
 

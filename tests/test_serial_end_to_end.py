@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import table_rows
 from servers.serial_line import Meters, Wire
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

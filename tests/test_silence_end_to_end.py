@@ -11,11 +11,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
-from helpers.waiting import in_background, wait_for
+from helpers.database_rows import table_rows
 from servers.serial_line import Wire
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
-from helpers.waiting import wait_for
 
 from btcore import Chunk, Context, MeterCommand, Packet
+from btcore.testing import BtcoreProcess, wait_for
 from btmon_ascii.decoder import CANDIDATES, Ascii
 from btmon_http.packets import has_token, packet_of
 from btmon_http.requests import Request, RequestReader

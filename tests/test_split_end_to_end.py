@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.solar_house import CONSUMPTION, GENERATION, HouseReading, house_capture_line, house_readings
 from helpers.times import SECOND
-from helpers.waiting import wait_for
-from servers.recorder import Recorder, Reply, Request
+
+from btcore.testing import BtcoreProcess, HostedService, Reply, Request, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -34,7 +33,7 @@ fields = { ch1 = 1 }
 """
 
 
-def site(server: Recorder, keys: tuple[str, ...] = (GENERATION, CONSUMPTION)) -> str:
+def site(server: HostedService, keys: tuple[str, ...] = (GENERATION, CONSUMPTION)) -> str:
     """Return a configuration with a key for each meter."""
     tokens = ", ".join(f'"{serial}" = "{KEYS[serial]}"' for serial in keys)
     return f'{SITE}url = "{server.url}"\ntokens = {{ {tokens} }}\n'
@@ -54,7 +53,7 @@ def expected(readings: list[HouseReading], serial: str) -> list[str]:
     return [f"{datetime.fromtimestamp(at / SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}" for at in times[1:]]
 
 
-def entries(server: Recorder, serial: str) -> list[str]:
+def entries(server: HostedService, serial: str) -> list[str]:
     """Return the times of the entries that were taken with a meter's key."""
     whole = [one for one in server.taken if len(one.body) == int(one.headers["content-length"])]  # not cut by a kill
     return [one.form["created_at"] for one in whole if is_of(one, serial)]
@@ -83,7 +82,7 @@ def test_what_one_key_is_answered_holds_up_no_other_meter(
     tmp_path: Path, readings: list[HouseReading], reply: Reply, told: str
 ) -> None:
     """All entries of the other meter arrive, once each, and the log names the part that is in trouble."""
-    with Recorder(refusing(reply)) as server:
+    with HostedService(refusing(reply)) as server:
         with BtcoreProcess(tmp_path, site(server)) as btcore:
             wanted = expected(readings, GENERATION)
             wait_for(lambda: entries(server, GENERATION) == wanted, "the other meter's entries")
@@ -110,7 +109,7 @@ def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: li
             running[0].process.send_signal(signal.SIGKILL)
         return OK
 
-    with Recorder(answer) as server:
+    with HostedService(answer) as server:
         with BtcoreProcess(tmp_path, site(server)) as btcore:
             running.append(btcore)
             btcore.process.wait()
@@ -124,7 +123,7 @@ def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: li
 
 def test_a_meter_more_changes_nothing_for_the_first(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A key that is added later gets its own entries; what the first one had does not come again."""
-    with Recorder(OK) as server:
+    with HostedService(OK) as server:
         for keys in ((GENERATION,), (GENERATION, CONSUMPTION)):
             with BtcoreProcess(tmp_path, site(server, keys), "--once") as btcore:
                 assert btcore.finish() == 0

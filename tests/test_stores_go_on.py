@@ -21,14 +21,13 @@ from helpers.migrated import change_table, migrate, read_recording, write_option
 from helpers.needed import needs
 from helpers.rrd_files import rates
 from helpers.sent_values import sent_values
-from helpers.waiting import wait_for
 from servers.database_servers import MariaDB
 from servers.mosquitto import Listener, Mosquitto
-from servers.recorder import Recorder, Reply
 from servers.rrdcached import BINDING_MISSING
 from servers.time_series_servers import InfluxDB, post
 
 from btcore.cli import OK, main
+from btcore.testing import HostedService, Reply, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -167,7 +166,7 @@ def line(point: Mapping[str, Any], time: int) -> str:
 def test_inputs_and_fields_go_on(service: str, plugin: str, tmp_path: Path) -> None:
     """The node's inputs and the channel's fields are btmon's, and no others; the times are one series."""
     first = scenario(service, f"{STREAM}.typical")
-    with Recorder(Reply(200, "ok" if service == "oem" else "17")) as server:
+    with HostedService(Reply(200, "ok" if service == "oem" else "17")) as server:
         options = {name: value.replace("http://{server}", server.url) for name, value in first.options.items()}
         go_on(tmp_path, options, plugin, first=4, interval="0", min_call_interval="0")
         ours, btmon = sent_values(service, server.requests), sent_values(service, first.passes[0])

@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from servers.recorder import Recorder, Reply
+
+from btcore.testing import HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -128,7 +129,7 @@ def test_a_wrong_token_throws_no_reading_away(
     environment: dict[str, str], tmp_path: Path, code: int, requests: int
 ) -> None:
     """What a person can mend stops it, at once or after a few samples that are all refused; its readings wait."""
-    with Recorder(Reply(code)) as service:
+    with HostedService(Reply(code)) as service:
         site = tmp_path / "site.toml"
         site.write_text(
             f'state = "state"\n[source.file]\npath = "{CAPTURE}"\n'

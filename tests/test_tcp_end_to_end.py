@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
-from helpers.waiting import in_background, wait_for
+from helpers.database_rows import table_rows
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
+from btcore.testing.kit.waiting import in_background
 
 pytestmark = pytest.mark.servers
 

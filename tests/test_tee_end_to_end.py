@@ -13,12 +13,13 @@ from threading import Thread
 
 import attrs
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port, table_rows
-from helpers.waiting import PATIENCE, wait_for
+from helpers.database_rows import table_rows
 
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.records import EPOCH
+from btcore.testing import BtcoreProcess, free_port, wait_for
+from btcore.testing.kit.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 

@@ -7,13 +7,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.database_rows import table_rows
 from helpers.gem_texts import Circuit, ascii_wh, emon, http_get, seg
-from helpers.waiting import wait_for
 from servers.serial_line import Wire
 
 from btcore import pack
 from btcore.cli import main
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
-from servers.recorder import Recorder, Reply
+from helpers.database_rows import JOURNAL_FILE, table_rows
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -85,7 +85,7 @@ def _line(one: tuple[float, str, str]) -> str:
 def run(folder: Path, site: str) -> tuple[str, list[Any]]:
     """Run it until all is delivered; return the log, and the rows that emoncms was sent."""
     with (
-        Recorder(Reply(200, "ok")) as emoncms,
+        HostedService(Reply(200, "ok")) as emoncms,
         BtcoreProcess(folder, site.replace("URL", emoncms.url), "--once") as btcore,
     ):
         assert btcore.finish() == 0, btcore.log

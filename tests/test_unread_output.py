@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import free_port, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import table_rows
 
 from btcore import pack
 from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE
+from btcore.testing import free_port, wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
 from helpers.clock_file import LIBRARY, ClockFile, remove_leftovers
+from helpers.database_rows import table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
 from test_tcp_end_to_end import long_lived
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -50,6 +50,13 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(name, value)
     yield file
     remove_leftovers()
+
+
+def test_a_program_can_sleep_while_its_clock_is_ahead(clock: Path) -> None:
+    """With libfaketime `time.sleep` fails then: a program that is tested with it must not end by that."""
+    clock.write_text("+60")
+    code = "import time; began = time.monotonic(); time.sleep(0.01); print(time.monotonic() - began >= 0.01)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "True\n"
 
 
 def packet(n: int) -> bytes:

@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.clocks import Clock
 from helpers.config_plugins import Load, site_loader
 
 from btcore.journal import Journal
 from btcore.journal.opening import open_journal
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import Clock
 
 
 @pytest.fixture

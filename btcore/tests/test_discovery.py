@@ -252,3 +252,13 @@ def test_a_method_without_its_mark_is_told(install: Install) -> None:
     install("stranger-pail", SINK.replace("@hookimpl", ""), {"pail": "Pail"})
     with pytest.raises(PluginError, match="process_batch is not decorated with @hookimpl"):
         check_kind(*_loaded("pail"), "sink")
+
+
+def test_a_name_twice_in_one_distribution_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one distribution has two entry points of one name, nobody is told to uninstall one of two."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = install_distribution(tmp_path, "twins", "", {"twin": "One"})
+    points = tmp_path / "twins-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + f"twin = {module}:Two\n")
+    with pytest.raises(PluginError, match="its entry points need two names"):
+        find("twin", installed())

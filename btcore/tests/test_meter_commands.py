@@ -4,10 +4,11 @@
 from threading import Event, Thread
 
 import pytest
-from helpers.waiting import in_background, wait_for
 
 from btcore import CommandFailed, MeterCommand, MeterCommands
 from btcore import meter_commands as module
+from btcore.testing import wait_for
+from btcore.testing.kit.waiting import in_background
 
 
 def collector(commands: MeterCommands, over: Event, answer: bytes = b"OK", stream: str = "a") -> None:

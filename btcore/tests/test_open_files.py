@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import free_port
 
 from btcore import processes_holding, processes_listening
+from btcore.testing import free_port
 
 pytestmark = pytest.mark.servers
 

@@ -8,7 +8,7 @@ where they are, and their links are written anew.
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +31,12 @@ ELSEWHERE: Mapping[str, str] = {
 
 AS_HOME = ("README.md", "btcore/README.md")
 
-_FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
-_FILE_NAME = re.compile(r"[\w.-]+\.md")
+_CODE = r"^```.*?^```[^\n]*$|`[^`\n]+`"
+_LINK = r"\[(?P<shown>(?:`[^`\n]+`|[^\]\[`])*)\]\((?P<link>[^)\s#]+)(?P<anchor>(?:#[^)\s]*)?)\)"
+_LINK_OR_CODE = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
+"""Whichever begins first: a link may show code, and code may have what looks like a link."""
+_FILE_NAME = re.compile(r"[\w./-]+\.md")
+_ITEM = re.compile(r" *[*-] ")
 
 
 def pages(root: Path = ROOT) -> dict[str, str]:
@@ -50,9 +53,26 @@ def from_elsewhere(root: Path = ROOT) -> dict[str, str]:
 
 
 def text_of(page: str, root: Path = ROOT) -> str:
-    """Return the text of a page, its links those of the manual."""
+    """Return the text of a page, its links those of the manual, each list apart from the paragraph before it."""
     file = pages(root)[page]
-    return with_links((root / file).read_text("utf-8"), file, page, root)
+    return apart(with_links((root / file).read_text("utf-8"), file, page, root))
+
+
+def apart(text: str) -> str:
+    """Return a text with a blank line between a paragraph and the list that begins right behind it.
+
+    A forge shows such a list; mkdocs takes it for a part of the paragraph.
+    """
+    lines: list[str] = []
+    is_list = is_code = False
+    for line in text.split("\n"):
+        is_code ^= line.startswith("```")
+        is_item = not is_code and _ITEM.match(line) is not None
+        if is_item and not is_list and lines and lines[-1]:
+            lines.append("")
+        is_list = is_item or (is_list and line.startswith(" "))
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
@@ -63,7 +83,9 @@ def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
     places = {other: place for place, other in pages(root).items()} | dict.fromkeys(AS_HOME, HOME)
 
     def replaced(found: re.Match[str]) -> str:
-        shown, link, anchor = found.groups()
+        if found["link"] is None:
+            return found[0]
+        shown, link, anchor = found["shown"], found["link"], found["anchor"]
         target = _target(link, file)
         place = places.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else "")
         if not place or "://" in link:
@@ -72,12 +94,7 @@ def with_links(text: str, file: str, page: str, root: Path = ROOT) -> str:
             shown = _title((root / target).read_text("utf-8"))
         return f"[{shown}]({_relative(place, page)}{anchor})"
 
-    return outside_code(text, lambda part: _LINK.sub(replaced, part))
-
-
-def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Return a text with all of it changed that is not code: neither in a fence nor in a sentence."""
-    return "".join(part if at % 2 else change(part) for at, part in enumerate(_FENCE.split(text)))
+    return _LINK_OR_CODE.sub(replaced, text)
 
 
 def title_of(page: str, root: Path = ROOT) -> str:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures how long the dashboard takes to answer with ten years of one GEM's minutes in its store.
 
-The store is written here, some minutes long; `--years 1` takes a tenth.
+The store is written here, some minutes long; `--years 1` takes a tenth. Then Chromium opens the pages, and 50 browsers
+watch the present while samples come in.
 """
 
 import argparse
 import json
 import logging
+import os
 import random
+import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,6 +23,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+import attrs
+from helpers.metered import batch_of, readings
+from playwright.sync_api import sync_playwright
 
 from btcore import ChannelDescription, Context, Tariff
 from btmon_dashboard.counting import Meter
@@ -112,13 +120,19 @@ def measure(url: str) -> tuple[float, int]:
     return taken, len(found.get("times") or first.get("times") or ())
 
 
-def show(file: Path, tariff: Tariff | None, asked: dict[str, str]) -> None:
-    """Print what each question takes; with a tariff, once the bills are prepared."""
+def opened(file: Path, tariff: Tariff | None) -> Dashboard:
+    """Return a dashboard that serves a store."""
     sink = Dashboard(file=file, port=0)
     described = {name: ChannelDescription(name=text) for name, text in NAMES.items()}
     log = logging.getLogger("bench")
-    begun = time.process_time()
     sink.open(Context("sink.dashboard", log, NAMES, tariff=tariff, channel_descriptions=described))
+    return sink
+
+
+def show(file: Path, tariff: Tariff | None, asked: dict[str, str]) -> None:
+    """Print what each question takes; with a tariff, once the bills are prepared."""
+    begun = time.process_time()
+    sink = opened(file, tariff)
     for thread in threading.enumerate():
         if thread.name == "dashboard ledger":
             thread.join()
@@ -128,6 +142,98 @@ def show(file: Path, tariff: Tariff | None, asked: dict[str, str]) -> None:
         again = min(measure(f"{sink.url}{path}")[0] for _ in range(3))
         print(f"{what:45} {1000 * first:8.0f} ms, again {1000 * again:6.0f} ms, {points:5} points")
     sink.close()
+
+
+VIEWS = {
+    "a browser: all years, from the start": "/history#span=decade",
+    "a browser: all years by day, as lines": "/history#span=decade&kind=power",
+    "a browser: a month by day": "/history#span=month",
+    "a browser: a day by minute": "/history#span=day",
+}
+
+
+def show_pages(file: Path) -> None:
+    """Print the seconds from the address to the picture, with a tariff whose bills are not prepared yet."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("there is no Chromium: the pages are not measured")
+        return
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for what, path in VIEWS.items():
+            sink = opened(file, TARIFF)
+            page = browser.new_page()
+            page.goto(f"{sink.url}{path}")
+            page.wait_for_selector("#figures tbody tr", timeout=60_000)
+            page.wait_for_selector("#plot canvas")
+            print(f"{what:45} {page.evaluate('performance.now()'):8.0f} ms to the picture")
+            page.close()
+            sink.close()
+        browser.close()
+
+
+BROWSERS = 50
+SAMPLES = 20
+PACE = 0.5
+WATCH = """
+import selectors, socket, sys
+port, count = int(sys.argv[1]), int(sys.argv[2])
+waiting = selectors.DefaultSelector()
+for _ in range(count):
+    one = socket.create_connection(("127.0.0.1", port))
+    one.sendall(b"GET /api/events HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    waiting.register(one, selectors.EVENT_READ)
+heard = set()
+while True:
+    for key, _ in waiting.select():
+        heard.add(key.fd)
+        if not key.fileobj.recv(1 << 16):
+            sys.exit()
+    if len(heard) == count:
+        print("all", flush=True)
+        heard.add(-1)
+"""
+
+
+def show_browsers(folder: Path) -> None:
+    """Print what a call of the sink takes, and the processor's share of all of it, without browsers and with them."""
+    for count in (0, BROWSERS):
+        sink = opened(folder / f"watched-{count}.db", TARIFF)
+        watchers = subprocess.Popen(
+            [sys.executable, "-c", WATCH, sink.url.rpartition(":")[2], str(count)], stdout=subprocess.PIPE
+        )
+        if count and watchers.stdout is not None:
+            watchers.stdout.readline()
+        calls, cpu, begun = deliver(sink), os.times(), time.monotonic()
+        share = (cpu.user + cpu.system - calls.cpu) / (begun - calls.begun)
+        print(f"{f'{count} browsers watch: a call of the sink':45} {calls.mean:8.1f} ms, at most {calls.most:.1f} ms")
+        print(f"{'':45} {100 * share:8.1f} % of a processor, with a packet each {PACE} s")
+        watchers.kill()
+        watchers.wait()
+        sink.close()
+
+
+@attrs.frozen
+class Calls:
+    """What calls of the sink took, in ms, and when they began, by the clock and by the processor."""
+
+    mean: float
+    most: float
+    begun: float
+    cpu: float
+
+
+def deliver(sink: Dashboard) -> Calls:
+    """Deliver samples as a meter sends them."""
+    made = readings(SAMPLES + 1, start=int(time.time()) - 10 * SAMPLES, form="gem48ptbin", serial=SERIAL)
+    times, cpu, begun = [], os.times(), time.monotonic()
+    for at in range(SAMPLES):
+        batch = batch_of(made[at : at + 2])
+        start = time.monotonic()
+        sink.process_batch(batch)
+        times.append(1000 * (time.monotonic() - start))
+        time.sleep(PACE)
+    return Calls(sum(times) / len(times), max(times), begun, cpu.user + cpu.system)
 
 
 def main() -> int:
@@ -145,6 +251,8 @@ def main() -> int:
         asked = questions(time.time(), given.years)
         show(file, None, {what: path for what, path in asked.items() if "/bill" not in path})
         show(file, TARIFF, {what: path for what, path in asked.items() if "/bill" in path})
+        show_pages(file)
+        show_browsers(Path(folder))
     return 0
 
 

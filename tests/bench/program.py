@@ -18,9 +18,9 @@ from pathlib import Path
 
 import attrs
 from bench.timing import memory_of, tasks, used_by
-from helpers.btcore_process import BtcoreProcess
 
 from btcore import pack
+from btcore.testing import BtcoreProcess
 
 PATIENCE = 120.0
 SETTLE = 0.5

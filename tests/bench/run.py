@@ -17,11 +17,12 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import compare, micro, stored, whole
+from bench import backlog, compare, micro, stored, whole
 from bench.growth import CHARTS
 from bench.rows import Row, comparison, markdown, table
 
@@ -50,14 +51,15 @@ def options() -> argparse.Namespace:
     parser.add_argument("--compare", metavar="REV", help="measure an earlier commit as well, and say what has changed")
     parser.add_argument("--page", action="store_true", help="measure how the cost grows, and write docs/performance.md")
     parser.add_argument("--rounds", type=int, default=3, help="runs of the whole program for each row (default: 3)")
-    parser.add_argument("--entries", type=int, default=stored.BACKLOG, help="entries of the journal that is trimmed")
+    parser.add_argument("--entries", type=int, default=stored.BACKLOG, help="entries of a journal that is full")
     return parser.parse_args()
 
 
 def measure(given: argparse.Namespace) -> list[Row]:
     """Measure all rows; what an earlier commit cannot do is left out."""
     found: list[Row] = []
-    for part in (micro.rows, lambda: stored.rows(given.entries), lambda: whole.rows(given.rounds)):
+    late = partial(backlog.rows, given.entries)
+    for part in (micro.rows, partial(stored.rows, given.entries), partial(whole.rows, given.rounds), late):
         try:
             found += part()
         except (ImportError, AttributeError, TypeError) as error:

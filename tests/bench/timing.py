@@ -18,6 +18,9 @@ ROUNDS = 7
 SLICE = 0.08
 """Seconds of the processor for one round of one work."""
 
+MAX_WORKS = 256
+"""Works between two looks at the clock."""
+
 
 @attrs.frozen
 class Spread:
@@ -34,10 +37,15 @@ class Spread:
 
 
 def seconds_each(work: Work, least: float = SLICE) -> float:
-    """Return the seconds of the processor for one thing."""
-    done, began = 0, time.process_time()
+    """Return the seconds of the processor for one thing.
+
+    A look at that clock takes 1.7 µs, as long as some works do: so there is one after twice as many works each time.
+    """
+    done, works, began = 0, 1, time.process_time()
     while (used := time.process_time() - began) < least:
-        done += work()
+        for _ in range(works):
+            done += work()
+        works = min(2 * works, MAX_WORKS)
     return used / done
 
 

@@ -10,7 +10,8 @@ from threading import Event, Lock
 
 import attrs
 from chaos.meters import Meter, Packet
-from helpers.waiting import in_background
+
+from btcore.testing.kit.waiting import in_background
 
 CALM_STEP = 1
 """Seconds that pass for a meter from packet to packet while something is being done to the program.

@@ -16,12 +16,12 @@ from typing import Any
 
 import attrs
 from chaos.schedule import Fault
-from helpers.btcore_process import BtcoreProcess
 from helpers.clock_file import ClockFile
 from helpers.journal_damage import DAMAGES, Harm
 from helpers.small_disk import SmallDisk
 from helpers.sockets import unread_bytes
-from helpers.waiting import wait_for
+
+from btcore.testing import BtcoreProcess, wait_for
 
 GRACE = 0.5
 """Seconds before a moment at which all was done, from which on something may have been on its way."""

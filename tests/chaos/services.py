@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from chaos.stores import WH, Identity, Stored, sums
 from servers.influxdb_api import TOKEN, InfluxDB2
 from servers.pvoutput import ERROR, HANG, LOST, RESET, PVOutputServer
-from servers.recorder import Recorder, Reply, Request
+
+from btcore.testing import HostedService, Reply, Request
 
 
 class Moods:
     """How a service answers at the moment: as it should, or with a trouble."""
 
-    def __init__(self, recorder: Recorder, take: Callable[[Request], Reply]) -> None:
+    def __init__(self, recorder: HostedService, take: Callable[[Request], Reply]) -> None:
         """Answer for a service, which takes requests so."""
         self._recorder, self._take, self._mood = recorder, take, ""
         recorder.answer = self._answer
@@ -81,7 +82,7 @@ class EmoncmsStore:
 
     name = "emoncms"
 
-    def __init__(self, server: Recorder) -> None:
+    def __init__(self, server: HostedService) -> None:
         """Play it."""
         self._server = server
         self._inputs: dict[str, list[float]] = {}

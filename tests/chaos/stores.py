@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import attrs
-from helpers.btcore_process import table_rows
+from helpers.database_rows import table_rows
 from servers.database_servers import MariaDB
 
 SITE_OF_EACH = """
@@ -123,8 +123,7 @@ class MariaDBStore:
             yield
             self.server.process.send_signal(18)
         elif what == "cut":
-            for (number,) in self.server.sql("SELECT id FROM information_schema.processlist WHERE user = 'btcore'"):
-                self.server.sql(f"KILL {number}")
+            self.server.sql("KILL USER btcore")
             yield
         else:
             with self.server.connect() as connection, connection.cursor() as statement:

@@ -19,13 +19,14 @@ from chaos.program import Program
 from chaos.schedule import Fault
 from chaos.services import EmoncmsStore, InfluxStore, PVOutputStore
 from chaos.stores import SITE_OF_EACH, Identity, MariaDBStore, SqliteFile, Store
-from helpers.btcore_process import free_port, table_rows
 from helpers.clock_file import ClockFile, remove_leftovers
+from helpers.database_rows import table_rows
 from helpers.small_disk import SmallDisk, small_disk
 from servers.database_servers import MariaDB
 from servers.influxdb_api import InfluxDB2
 from servers.pvoutput import PVOutputServer
-from servers.recorder import Recorder
+
+from btcore.testing import HostedService, free_port
 
 DISK = 200
 """Megabytes of the disk that the state is on."""
@@ -77,12 +78,12 @@ def run_trial(options: Options, schedule: Sequence[Fault], say: Callable[[str], 
         stores = _stores(stack, folder, meters[0].serial, with_mariadb=options.with_mariadb)
         ports = [free_port(), free_port()]
         disk = stack.enter_context(small_disk(DISK) if options.with_small_disk else _any_disk(schedule))
+        stack.callback(_keep, options, folder, disk.path)  # when the program has ended
         clock = ClockFile(folder / "clock")
         clock.set(0)
         program = stack.enter_context(Program(folder, disk, clock, _site(disk.path, ports, stores), ports).running())
         # a database server ends with the thread that has started it
         pool = stack.enter_context(ThreadPoolExecutor(len(stores)))
-        stack.callback(_keep, options, folder, disk.path)
         lines = Lines(meters, [ports[bool(number)] for number in range(len(meters))], 1 / options.rate, options.step)
         with lines.sending():
             _do_all(schedule, program, lines, {store.name: store for store in stores}, pool, say)
@@ -103,7 +104,7 @@ def _stores(stack: ExitStack, folder: Path, meter: str, *, with_mariadb: bool) -
     if with_mariadb:
         stores.append(MariaDBStore(stack.enter_context(MariaDB())))
     stores.append(InfluxStore(stack.enter_context(InfluxDB2())))
-    stores.append(EmoncmsStore(stack.enter_context(Recorder())))
+    stores.append(EmoncmsStore(stack.enter_context(HostedService())))
     stores.append(PVOutputStore(stack.enter_context(PVOutputServer(limit=1_000_000)), meter))
     return stores
 

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any
 
 import attrs
-from servers.recorder import Reply, Request, request
 
 from btcore import Batch, Number, Polarity, Reading, Sample
+from btcore.testing import Reply, Request
+from btcore.testing.kit.hosted_service import request
 from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between

@@ -12,6 +12,10 @@ LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 """Debian's libfaketime: it gives a program the time that a file says."""
 
 
+MENDING = Path(__file__).with_name("faked_clock")
+"""What a program of Python imports first: without it, it could not sleep under a clock that is ahead."""
+
+
 @attrs.frozen
 class ClockFile:
     """The file that says what time it is for every program that is started with it."""
@@ -26,6 +30,7 @@ class ClockFile:
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(MENDING), os.environ.get("PYTHONPATH")])),
         }
 
     def set(self, seconds: int) -> None:

@@ -18,7 +18,7 @@ from btcore.journal import Entry
 from btcore.journal.opening import DEFAULT, open_journal
 from btcore.sinks.limits import RateLimit
 from btcore.sinks.worker import SinkWorker
-from helpers.clocks import Clock
+from btcore.testing import Clock
 from helpers.running_sink import RunningSink
 
 

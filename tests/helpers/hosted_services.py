@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
-from servers.recorder import Recorder, Reply, Request
 
 from btcore.config.site import Sink
+from btcore.testing import HostedService, Reply, Request
 from helpers.configured_sink import sink_from_toml
 
 SECRET = "s3cr3t&T0KEN/0123456789"
@@ -103,7 +103,7 @@ SERVICES: Mapping[str, Service] = {
 }
 
 
-def service_sink(name: str, server: Recorder, folder: Path, more: str = "") -> Sink:
+def service_sink(name: str, server: HostedService, folder: Path, more: str = "") -> Sink:
     """Make a sink of a service that delivers to a server."""
     server.answer = SERVICES[name].taken
     return sink_from_toml(folder, f"[sink.{name}]\n{SERVICES[name].table.replace('URL', server.url)}{more}")

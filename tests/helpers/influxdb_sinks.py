@@ -4,15 +4,15 @@
 from typing import Any
 
 from servers.influxdb_api import TOKEN, InfluxDB2, InfluxDB3
-from servers.recorder import Recorder
 from servers.time_series_servers import TimeSeriesServer, VictoriaMetrics
 
 from btcore import Batch, Polarity, Secret
+from btcore.testing import HostedService
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 
 
-def settings_for(server: Recorder | TimeSeriesServer, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - what a table may hold
+def settings_for(server: HostedService | TimeSeriesServer, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - what a table may hold
     """Return the settings of a sink that writes to one of these servers."""
     if isinstance(server, InfluxDB2):
         own = {"server": "influxdb-2", "org": server.org, "bucket": server.bucket, "token": Secret(TOKEN)}

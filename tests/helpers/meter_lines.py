@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import attrs
 
-from helpers.clocks import Clock
+from btcore.testing import Clock
 
 FarEnd = Callable[[bytes], bytes]
 """What is at the far end: it is given what is sent, and returns what it answers."""

@@ -14,11 +14,11 @@ from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
 from btcore.sinks.worker import SinkWorker
+from btcore.testing.kit.waiting import PATIENCE
 from btcore.values.fingerprint import fingerprint
 from helpers.fake_plugins import FAST_RETRY
 from helpers.journal_entries import entry
 from helpers.packets import DECODERS, METER
-from helpers.waiting import PATIENCE
 
 SINK_TABLE = "sink.roof"
 """The table of a sink that is given no other name."""

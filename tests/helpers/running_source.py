@@ -12,10 +12,10 @@ from btcore.config.site import Source
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.sources.worker import SourceWorker
+from btcore.testing.kit.waiting import PATIENCE
 from helpers.fake_plugins import FAST_RETRY, IteratorSource
 from helpers.packets import DECODERS
 from helpers.times import NOON_KEY
-from helpers.waiting import PATIENCE
 
 
 @attrs.define

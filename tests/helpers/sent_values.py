@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
-from servers.recorder import Request
+from btcore.testing import Request
 
 Value = tuple[str, str, float]
 """Time, name, value."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from helpers.waiting import PATIENCE
+from btcore.testing.kit.waiting import PATIENCE
 
 COLUMNS, ROWS = 80, 24
 INTERRUPT, ECHO = b"\x03", "^C"
@@ -71,6 +71,10 @@ class Terminal:
     def type(self, reply: str) -> None:
         """Type a reply, and press Enter."""
         os.write(self._ours, f"{reply}\n".encode())
+
+    def close_input(self) -> None:
+        """Press Ctrl-D."""
+        os.write(self._ours, b"\x04")
 
     def interrupt(self) -> None:
         """Press Ctrl-C, and again where nothing follows: `input` misses a signal that comes as it begins."""

@@ -16,13 +16,13 @@ from helpers.journal_entries import entries_of
 from helpers.metered_house import CHANNELS, HOUSE, batch_of, house_reading, house_readings
 from helpers.needed import needs
 from helpers.running_sink import RunningSink, deliver_all
-from helpers.waiting import wait_for
 from servers.mosquitto import MISSING as NO_BROKER
 from servers.mosquitto import Mosquitto
 from servers.real_home_assistant import MISSING, RealHomeAssistant
 
 from btcore import Batch, ChannelRef, Context, DiagnosisContext, Duration, Secret
 from btcore.journal.opening import DEFAULT, open_journal
+from btcore.testing import wait_for
 from btmon_home_assistant.sink import HomeAssistant
 from btmon_mqtt.sink import Mqtt
 

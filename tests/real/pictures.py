@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from helpers.btcore_process import BtcoreProcess, free_port
-from helpers.waiting import wait_for
 from playwright.sync_api import ViewportSize, sync_playwright
+
+from btcore.testing import BtcoreProcess, free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
-SIZE: ViewportSize = {"width": 1000, "height": 640}
+SIZE: ViewportSize = {"width": 1000, "height": 860}
 SCHEMES: Mapping[str, Any] = {"light": "light", "dark": "dark"}
 MAX_BYTES = 150_000
 NOON = 12

@@ -19,8 +19,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
-from helpers.waiting import wait_for
 from servers.certificates import Authority
+
+from btcore.testing import wait_for
 
 NOBODY = "nobody"
 """The user that the servers run as where the tests are run by root: PostgreSQL refuses root."""

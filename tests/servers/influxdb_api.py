@@ -5,7 +5,7 @@ with InfluxDB2() as server:
     ...  # write to server.url with server.token, into server.org and server.bucket
     assert server.values("energy") == ...
 
-Points are kept by series and time, as the real ones do. `fail` of a `Recorder` makes an answer of one's own.
+Points are kept by series and time, as the real ones do. `fail` of a `HostedService` makes an answer of one's own.
 """
 
 import gzip
@@ -13,14 +13,15 @@ import json
 import re
 
 from helpers.line_protocol import Line, read_lines
-from servers.recorder import Recorder, Reply, Request
+
+from btcore.testing import HostedService, Reply, Request
 
 TOKEN = "t0p-secret-token"
 QUERY = re.compile(r'SELECT "(.+)" FROM "(.+)" WHERE (.+) AND time >= (\d+)u AND time <= (\d+)u')
 CONDITION = re.compile(r"\"(\w+)\" = '([^']*)'")
 
 
-class InfluxApi(Recorder):
+class InfluxApi(HostedService):
     """What both have: the points that were taken, and a page that answers questions."""
 
     precision = ""

@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from helpers.btcore_process import free_port
-from helpers.waiting import PATIENCE, wait_for
 from servers.server_process import ServerProcess
+
+from btcore.testing import free_port, wait_for
+from btcore.testing.kit.waiting import PATIENCE
 
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
 """mosquitto, which Debian has where the path of most users does not lead."""

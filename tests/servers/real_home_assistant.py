@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
-from helpers.btcore_process import free_port
-from helpers.waiting import wait_for
 from servers.server_process import ServerProcess
 from websockets.sync.client import connect
+
+from btcore.testing import free_port, wait_for
 
 PROGRAM = os.environ.get("HASS", "")
 MISSING = "" if PROGRAM else "a real Home Assistant is needed: nox -s homeassistant"

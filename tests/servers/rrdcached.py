@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from helpers.waiting import wait_for
 from servers.server_process import ServerProcess
+
+from btcore.testing import wait_for
 
 MISSING = "" if all(map(shutil.which, ("rrdcached", "rrdtool"))) else "apt install rrdcached rrdtool: one is missing"
 """Why no rrdcached can be started, and its files looked at; "" if it can."""

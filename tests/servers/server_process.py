@@ -3,7 +3,7 @@
 
 import subprocess
 
-from helpers.waiting import PATIENCE
+from btcore.testing.kit.waiting import PATIENCE
 
 
 class ServerProcess:

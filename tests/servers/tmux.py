@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from helpers.waiting import wait_for
+from btcore.testing import wait_for
 
 MISSING = "" if shutil.which("tmux") else "apt install tmux: it is missing"
 """Why there can be no terminal; "" if there can."""

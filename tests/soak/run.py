@@ -21,8 +21,10 @@ import attrs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.database_rows import table_rows
 from soak.meters import FORMATS, Meter, Tally
+
+from btcore.testing import BtcoreProcess
 
 SITE = """
 state = "state"

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from btcore.open_files import processes_holding, processes_listening
     from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
     from btcore.polling.schedule import Poll, check_polling, validate_devices
+    from btcore.setting_checks import file_problems, timeout_problems
     from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "channels_in",
     "check_polling",
     "columns",
+    "file_problems",
     "hookimpl",
     "measurements",
     "pack",
@@ -121,6 +123,7 @@ __all__ = [
     "serial_column",
     "setting",
     "shorten_serial",
+    "timeout_problems",
     "validate_devices",
     "visible_channels",
 ]
@@ -145,11 +148,13 @@ _LATER = {
     "TimePrice": "btcore.tariff",
     "answers_commands": "btcore.polling.probing",
     "check_polling": "btcore.polling.schedule",
+    "file_problems": "btcore.setting_checks",
     "probe_devices": "btcore.polling.probing",
     "processes_holding": "btcore.open_files",
     "processes_listening": "btcore.open_files",
     "read_capture": "btcore.capture.files",
     "sends_unasked": "btcore.polling.probing",
+    "timeout_problems": "btcore.setting_checks",
     "validate_devices": "btcore.polling.schedule",
 }
 """Names of which most runs use none: the module of each is imported with its first use, a third of all."""

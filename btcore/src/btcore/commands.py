@@ -5,7 +5,7 @@ How commands are found, and which there are, belongs to `cli/extensions.py`.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,16 @@ def _ask_nobody(question: str) -> Mapping[str, Any]:
     raise BtcoreError(f"nobody can be asked `{question}`: this configuration was not loaded by btcore")
 
 
+def _without_journal(**_span: int | None) -> Iterator[tuple[str, int, str]]:
+    raise BtcoreError("there is no journal: this configuration was not loaded by btcore")
+
+
 @frozen
 class Configuration:
     """A configuration without mistakes: its file, its tables in their order, and the names of channels.
 
-    `channels` maps `SERIAL_CHANNEL` to the name in [channels]. Nothing is opened.
+    `channels` maps `SERIAL_CHANNEL` to the name in [channels]. `journal` is the name or the URL of the journal, which
+    may contain a password. Nothing is opened.
 
     `ask` asks the program that runs with it, and returns its answer. To `status`, that is `status`, what `btcore status
     --json` shows, and `lines`, the same for a person. To `now`, it is `meters`, each with its `serial`, the `time` of
@@ -46,12 +51,20 @@ class Configuration:
     `complete` says whether today's energies are known yet; asking again gets on with it. `since` is when they begin, in
     seconds since 1970, as `time` is: midnight, or when a meter was heard first. Raises BtcoreError where no program
     runs, or it does not answer within ten seconds.
+
+    `journalled` yields `serial`, `key` and the name of the packet format of each reading that the journal has, oldest
+    first, whether the program runs or not; `since` and `until` are keys, of the first and the last reading that is
+    wanted. Raises BtcoreError where there is no journal.
     """
 
     file: Path
     tables: tuple[Table, ...]
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    journal: str = attrs.field(default="", repr=False)
     ask: Callable[[str], Mapping[str, Any]] = attrs.field(default=_ask_nobody, repr=False, eq=False)
+    journalled: Callable[..., Iterator[tuple[str, int, str]]] = attrs.field(
+        default=_without_journal, repr=False, eq=False
+    )
 
 
 LoadConfiguration = Callable[[Path], Configuration]

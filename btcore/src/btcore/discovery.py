@@ -60,6 +60,9 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
 DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}
 """The distribution to install for each of the project's own plugins."""
 
+COMMANDS: Mapping[str, str] = {"graph": "btmon-rrd", "nats": "btmon-nats", "watch": "btmon-watch"}
+"""The distribution to install for each command that does not come with btcore."""
+
 DECODERS = ("brultech", "ascii")
 """Those of the project's own plugins that are decoders, in the order in which they are asked."""
 
@@ -88,7 +91,7 @@ class Installed:
 
     def load_object(self) -> Any:  # noqa: ANN401 - whatever the entry point names
         """Import what its entry point names. Raises PluginError."""
-        advice = f"; pip install --force-reinstall {self.distribution} may help"
+        advice = f"; its entry point is {self.entry.value}; pip install --force-reinstall {self.distribution} may help"
         return self._guarded(self.entry.load, "cannot be imported", advice)
 
     def load(self) -> type:
@@ -124,7 +127,7 @@ class Installed:
         if api != API:
             behind = self.distribution if not isinstance(api, int) or api < API else "btcore"
             raise PluginError(
-                f"{self} is written for version {api} of the plugin interface, and this btcore has version {API}: "
+                f"{self} is written for version {api!r:.9} of the plugin interface, and this btcore has version {API}: "
                 f"pip install --upgrade {behind}"
             )
 
@@ -161,7 +164,9 @@ def find(
         raise PluginError((describe_missing or _advice)(name, among))
     if len(rivals) > 1:
         claims = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-        raise PluginError(f'the {rivals[0].kind} "{name}" is provided by {claims}; uninstall one of them with pip')
+        alone = len({rival.distribution for rival in rivals}) == 1
+        advice = "its entry points need two names" if alone else "uninstall one of them with pip"
+        raise PluginError(f'the {rivals[0].kind} "{name}" is provided by {claims}; {advice}')
     return rivals[0]
 
 

@@ -129,6 +129,7 @@ class Format:
     counters: Mapping[str, int] = attrs.field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = attrs.field(init=False, repr=False)
+    _is_certain: bool = attrs.field(default=False, init=False, repr=False)
 
     @index.default
     def _index(self) -> Mapping[str, int]:
@@ -159,7 +160,13 @@ class Format:
 
     def numbers(self, raw: bytes) -> tuple[Number, ...]:
         """Unpack a raw packet and check its numbers: see `checked`. What `unpack` raises is passed on."""
-        return self.checked(self.unpack(raw))
+        numbers = self.unpack(raw)
+        return numbers if self._is_certain and type(numbers) is tuple else self.checked(numbers)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether its numbers are right whatever the bytes of a packet are, so that nobody has to check them."""
+        return self._is_certain
 
     def checked(self, numbers: Iterable[Number]) -> tuple[Number, ...]:
         """Return these numbers, one for each label. Raises ValueError for too few or many, and for one that is invalid.
@@ -198,6 +205,15 @@ class Format:
     def __repr__(self) -> str:
         """Return a short text, as a format has hundreds of labels."""
         return f"Format({self.name!r})"
+
+
+def certain(format: Format) -> Format:
+    """Return a format of the core's own, from now on without a check of its numbers: it takes 5 µs for a GEM's 158.
+
+    They are right whatever the bytes are, and its counters are never None.
+    """
+    object.__setattr__(format, "_is_certain", True)
+    return format
 
 
 def check_name(text: object, what: str) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from operator import itemgetter
 
 from btcore.formats import Channel, Format, Number
-from btcore.records import Reading, Sample
+from btcore.records import Reading, Sample, calculated_of
 
 NO_VALUES: Mapping[str, Number] = {}
 
@@ -34,7 +34,7 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     if isinstance(record, Reading) and not any(_counters_of_further(reading.format)(numbers)):
         return ()
     further = _further_counters(reading.format)
-    energies = record.values if isinstance(record, Sample) and further else NO_VALUES
+    energies = calculated_of(record) if isinstance(record, Sample) and further else NO_VALUES
     return tuple(
         channel
         for channel, absolute, polarized, energy in further

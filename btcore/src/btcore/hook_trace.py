@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Traces of hook calls: who was called, for how long, with how many readings, and what it answered.
 
-The trace is on while the logger `btcore.trace` is: whoever wants it gives that logger a `HookTrace`. Off, it costs one
-look when an instance is registered, and nothing in a call.
+The trace is on while a `HookTrace` is: it sets the level of the logger `btcore.trace`. Off, it costs one look when an
+instance is registered, and nothing in a call.
 """
 
 import logging
@@ -45,8 +45,8 @@ class HookCall:
 
 
 def is_on() -> bool:
-    """Whether calls are traced."""
-    return LOGGER.isEnabledFor(logging.DEBUG)
+    """Whether calls are traced. The levels of other loggers do not count: `run --verbose` is no trace."""
+    return LOGGER.level == logging.DEBUG
 
 
 def trace_calls(manager: "pluggy.PluginManager", who: str) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from btcore.formats import SECONDS, Channel, Format, Number
 from btcore.further_channels import visible_channels
-from btcore.records import Sample
+from btcore.records import Sample, calculated_of
 from btcore.settings import Polarity
 
 
@@ -34,7 +34,7 @@ class Measurement(NamedTuple):
 
 def measurements(sample: Sample, polarity: Polarity) -> Iterator[Measurement]:
     """Yield the visible channels of a sample, then the sensors that there are. `polarity` is the sign that it has."""
-    plans, value = _plans(sample.format, polarity), sample.values.get
+    plans, value = _plans(sample.format, polarity), calculated_of(sample).get
     numbers = (*sample.newer.numbers, None)  # what is not measured is at the index -1
     for channel in visible_channels(sample):
         amps, power, energies = plans[channel.name]

@@ -13,8 +13,9 @@ from typing import Any
 
 import attrs
 
+from btcore.calculated import Calculated
 from btcore.classes import frozen
-from btcore.formats import MAX_NAME, SECONDS, Channel, Format, Number, check_name, describe_type
+from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
 MAX_STREAM_NAME = 200
@@ -113,8 +114,33 @@ class Packet:
     format: Format
     serial: str
     raw: bytes
-    numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False)
-    """The unpacked numbers, set by the core once it has checked them; a decoder leaves this out."""
+    _numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False, alias="numbers")
+
+    @property
+    def numbers(self) -> tuple[Number, ...] | None:
+        """The unpacked numbers, set by the core once it has checked them; a decoder leaves them out.
+
+        Those of the core's own formats need no check, and are unpacked on first use: not all packets are looked into.
+        """
+        if self._numbers is None and self.format.is_certain:
+            object.__setattr__(self, "_numbers", self.format.numbers(self.raw))
+        return self._numbers
+
+
+_SET_SIZE, _SET_FORMAT, _SET_SERIAL, _SET_RAW, _SET_NUMBERS = (
+    Packet.__dict__[name].__set__ for name in ("size", "format", "serial", "raw", "_numbers")
+)
+
+
+def found_packet(size: int, format: Format, serial: str, raw: bytes) -> Packet:
+    """Make the packet of a frame that was checked. Each slot is set by what sets it: 0.25 µs, as against 0.45."""
+    packet = object.__new__(Packet)
+    _SET_SIZE(packet, size)
+    _SET_FORMAT(packet, format)
+    _SET_SERIAL(packet, serial)
+    _SET_RAW(packet, raw)
+    _SET_NUMBERS(packet, None)
+    return packet
 
 
 @frozen
@@ -190,6 +216,10 @@ class Reading:
     _key: int | None = attrs.field(default=None, init=False, repr=False)
     _continued: int = attrs.field(default=0, init=False, repr=False)
     """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
+    _taken: int = attrs.field(default=0, init=False, repr=False)
+    """The number that its source has given it; 0 where it did not come in during this run."""
+    _continued_taken: int = attrs.field(default=0, init=False, repr=False)
+    """The number of the reading that it is known to continue: what the source has found out, no sink needs to."""
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -219,13 +249,13 @@ class Reading:
     @property
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
-        return dict(zip(self.format.labels, self.numbers, strict=True))
+        return dict(zip(self.format.labels, self.numbers, strict=True))  # of a GEM's 158, 5 µs: the rest is unpacking
 
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
-        index = self.format.index.get(SECONDS)
-        return 0 if index is None else int(self.numbers[index] or 0)
+        index = self.format._seconds  # noqa: SLF001 - it is asked for several times in each packet
+        return 0 if index < 0 else int(self.numbers[index] or 0)
 
     @property
     def timestamp(self) -> float:
@@ -256,14 +286,23 @@ def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:
 
 
 def is_known_to_continue(newer: Reading, older: Reading) -> bool:
-    """Whether `note_continued` was called for a reading and the one at that offset."""
-    return newer._continued == older.offset != 0  # noqa: SLF001 - it is for no plugin
+    """Whether `note_continued` was called for a reading and the older one, or for both as their source has them."""
+    return newer._continued == older.offset != 0 or newer._continued_taken == older._taken != 0  # noqa: SLF001 - it is for no plugin
 
 
 def note_continued(newer: Reading, older: Reading) -> bool:
     """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
     object.__setattr__(newer, "_continued", older.offset)
     return True
+
+
+def note_taken(reading: Reading, taken: Reading) -> None:
+    """Note which reading of its source a reading of the journal is. In both, all but offset and serial are the same.
+
+    The offset of that one is a number of this run, and no offset of the journal.
+    """
+    object.__setattr__(reading, "_taken", taken.offset)
+    object.__setattr__(reading, "_continued_taken", taken._continued)  # noqa: SLF001 - as above
 
 
 def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types
@@ -292,7 +331,8 @@ class Sample:
     newer: Reading
     seconds: float | None
     reset: bool
-    _calculate: Callable[[], dict[str, Number]] = attrs.field(repr=False, alias="calculate")
+    _calculate: Callable[[], Mapping[str, Number]] = attrs.field(repr=False, alias="calculate")
+    _found: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
     _values: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -325,14 +365,29 @@ class Sample:
         """The calculated values, by label."""
         if self._values is not None:
             return self._values
-        values = MappingProxyType(self._calculate())
+        found = calculated_of(self)
+        values = MappingProxyType(found.copy() if isinstance(found, Calculated) else found)
         object.__setattr__(self, "_values", values)
         return values
 
     def get(self, label: str) -> Number:
         """Return a value by label: calculated (`ch1_w`), or measured at the end of the interval (`volts`), or None."""
-        value = self.values.get(label)
-        return self.newer.get(label) if value is None and label not in self.values else value
+        found = self._found
+        if found is None:
+            found = calculated_of(self)
+        if isinstance(found, Calculated):  # 0.1 µs instead of 0.3
+            index = found.index.get(label)
+            return self.newer.get(label) if index is None else found.numbers[index]
+        return found[label] if label in found else self.newer.get(label)
+
+
+def calculated_of(sample: Sample) -> Mapping[str, Number]:
+    """Return the values of a sample for the core's own rooms: as they were calculated, not put into a dict."""
+    found = sample._found  # noqa: SLF001 - it is for no plugin
+    if found is None:
+        found = sample._calculate()  # noqa: SLF001
+        object.__setattr__(sample, "_found", found)
+    return found
 
 
 @frozen(eq=False)

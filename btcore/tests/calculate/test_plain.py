@@ -42,7 +42,7 @@ def test_plain_values_are_those_of_each_counter_by_itself(
     """Where there are plain values, each of them is exactly what examining each counter gives."""
     for older, newer in pairwise(readings):
         link = Link(newer, "312345", older, Transition.CONTINUED, lifetime=lifetime)
-        found = plain_values(link, polarity)
+        found = plain_values(older, newer, lifetime, polarity)
         assert found is None or list(found.items()) == list(examined_values(link, polarity).items())
 
 
@@ -53,8 +53,8 @@ def test_a_meter_that_only_counts_has_plain_values(form: Format) -> None:
     older = reading_at(100, 0, form, **start)
     usual = reading_at(110, 10, form, **start | {"ch1_aws": (1 << 39) + 3600, "ch1_pws": 3605})
     fell = reading_at(110, 10, form, **start | {"ch32_aws": 6})
-    assert plain_values(Link(usual, "", older, Transition.CONTINUED), "brultech") is not None
-    assert plain_values(Link(fell, "", older, Transition.CONTINUED), "brultech") is None
+    assert plain_values(older, usual, {}, "brultech") is not None
+    assert plain_values(older, fell, {}, "brultech") is None
     assert continues_plainly(older, usual)
     assert not continues_plainly(older, fell)
     assert not continues_in_step(Link(usual, "", older, Transition.RESET))

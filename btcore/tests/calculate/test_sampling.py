@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from btcore import Channel, Format, Polarity, Reading, Sample
 from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import MAX_LATE
-from btcore.calculate.links import Link
+from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.sampling import SampleCache, Sampler, Step
 from btcore.calculate.transition import Transition
 from btcore.journal import Baseline, Checkpoint, Entry
@@ -231,18 +231,21 @@ def test_a_change_to_counters_of_another_kind_begins_anew() -> None:
 
 
 def test_a_sample_is_calculated_once_for_all_sinks() -> None:
-    """Sinks at the same place get the same sample; another sign is another sample; old ones are forgotten."""
+    """Sinks at the same place get the same sample; another sign or lifetime is another one; old ones are forgotten."""
     cache = SampleCache(2)
     readings = readings_of([entry(at) for at in range(0, 50, 10)])
 
-    def sample_of_link(older: int, newer: int, polarity: Polarity = "brultech") -> Sample:
-        return cache.sample_of_link(Link(readings[newer], METER, readings[older], Transition.CONTINUED), polarity)
+    def sample(older: int, newer: int, polarity: Polarity = "brultech", lifetime: Lifetime = NEW) -> Sample:
+        link = Link(readings[newer], METER, readings[older], Transition.CONTINUED, lifetime=lifetime)
+        return cache.step_of_link(link, polarity).samples[0]
 
-    first = sample_of_link(0, 1)
-    assert first is sample_of_link(0, 1)
-    assert first is not sample_of_link(0, 1, "btmon")
-    sample_of_link(1, 2)
-    assert first is not sample_of_link(0, 1)
+    first, with_other_sign = sample(0, 1), sample(0, 1, "btmon")
+    assert first is sample(0, 1)
+    assert with_other_sign is sample(0, 1, "btmon") is not first
+    assert sample(0, 1, lifetime={"ch1_aws": 5}) is not first
+    first = sample(0, 1)
+    assert sample(0, 3).newer is readings[3]
+    assert first is not sample(0, 1)
 
 
 # --- recorded streams

@@ -38,6 +38,19 @@ def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pyte
     ]
 
 
+def test_the_tariff_is_told(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its currency, what is in force and since when, and which bill today is of."""
+    tariff = '[tariff]\ncurrency = "EUR"\nprice = 0.3\n[[tariff.changes]]\nfrom = 2020-02-01\nprice = 0.285\n'
+    Path("site.toml").write_text(MINIMAL_SITE + tariff)
+    assert main(["check"]) == OK
+    out = capsys.readouterr().out
+    assert "  tariff             EUR       since 2020-02-01: 0.285 a kWh\n" in out
+    assert " the bill of 20" in out
+    assert main(["check", "--json"]) == OK
+    found = json.loads(capsys.readouterr().out)["tariff"]
+    assert (found["currency"], found["since"], found["price"]) == ("EUR", "2020-02-01", 0.285)
+
+
 def test_the_parts_of_a_sink_are_told_each(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """A sink that is split is told as what it becomes, a line for each part."""
     Path("site.toml").write_text(MINIMAL_SITE + '[sink.split]\nkeys = { one = "K1", two = "K2" }\n')

@@ -8,6 +8,7 @@ from helpers.config_plugins import site_loader
 from helpers.distributions import install_distribution
 
 from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE, main
+from btcore.cli.extensions import describe_unknown
 
 NAMES = """
     from pathlib import Path
@@ -161,3 +162,16 @@ def test_only_the_one_that_is_asked_for_is_imported(shop: Path, capsys: pytest.C
     assert main(["names", "--config", str(shop / "site.toml")]) == 3
     assert main(["plugins"]) == OK
     assert "bomb" not in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_installed_is_told_with_what_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who types a command of this manual learns what to install; who mistypes one, which is meant."""
+    assert "graph comes with btmon-rrd; install it with: pip install btmon-rrd" in describe_unknown("graph", {"run"})
+    for word, expected in (
+        ("chek", 'there is no command "chek"; did you mean "check"?'),
+        ("zzz", "btcore --help lists"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([word])
+        assert caught.value.code == USAGE
+        assert expected in capsys.readouterr().err

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.database_rows import table_rows
 from helpers.folders import GOLDEN
-from helpers.waiting import wait_for
 
 from btcore.cli import FAILING, OK, UNAVAILABLE, USAGE, main
+from btcore.testing import BtcoreProcess, wait_for
 
 SITE = """
 state = "state"

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import JOURNAL_FILE, table_rows
 
 from btcore.cli import FAILING, OK, UNAVAILABLE, USAGE, main
+from btcore.testing import BtcoreProcess, wait_for
 
 SITE = """
 state = "state"

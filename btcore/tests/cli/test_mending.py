@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess, table_rows
-from helpers.waiting import wait_for
-from servers.recorder import Recorder, Reply
+from helpers.database_rows import table_rows
 
 from btcore.cli import FAILING, OK, UNAVAILABLE, USAGE, main
+from btcore.testing import BtcoreProcess, HostedService, Reply, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -142,7 +141,7 @@ def test_a_replay_outlasts_a_kill_of_the_program(tmp_path: Path) -> None:
 
 def test_a_sink_that_has_stopped_says_so(tmp_path: Path) -> None:
     """A replay to a sink that waits for a person is kept, and the command does not wait for it."""
-    with Recorder(Reply(401, "wrong key")) as service:
+    with HostedService(Reply(401, "wrong key")) as service:
         site = SITE[: SITE.index("[source.cap]")] + SITE[SITE.index("[source.live]") :]
         cloud = CLOUD[CLOUD.index("[sink.cloud]") :].format(url=service.url)
         with BtcoreProcess(tmp_path, site + cloud) as running:
@@ -173,7 +172,7 @@ def test_a_gap_in_sqlite_is_found_and_filled(tmp_path: Path) -> None:
 
 def test_dead_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
     """A service that refuses for a while: what it refused is listed with its reason, retried when it takes it again."""
-    with Recorder(Reply(200, "ok")) as service:
+    with HostedService(Reply(200, "ok")) as service:
         site = CLOUD.format(url=service.url)
         with BtcoreProcess(tmp_path, site) as running:
             wait_for(lambda: service.requests, "an accepted reading")
@@ -242,7 +241,7 @@ def test_a_dry_run_delivers_nothing_again(tmp_path: Path) -> None:
 
 def test_a_replay_that_waits_says_why(tmp_path: Path) -> None:
     """Also where there is no terminal: the service is down, and the command does not seem to hang."""
-    with Recorder(Reply(503, "down")) as service:
+    with HostedService(Reply(503, "down")) as service:
         site = SITE[: SITE.index("[source.cap]")] + SITE[SITE.index("[source.live]") :]
         cloud = CLOUD[CLOUD.index("[sink.cloud]") :].format(url=service.url)
         with BtcoreProcess(tmp_path, site + cloud) as running:

@@ -139,3 +139,28 @@ def test_any_allowed_name_makes_a_module_that_compiles(name: str, kind: str) -> 
         if path.endswith(".py"):
             compile(text, path, "exec")
             assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "class_name"),
+    [
+        ("batch", "sink", "BatchSink"),
+        ("hosted-service", "sink", "HostedServiceSink"),
+        ("event", "source", "EventSource"),
+        ("packet", "decoder", "PacketDecoder"),
+        ("none", "sink", "NoneSink"),
+        ("class", "sink", "Class"),
+    ],
+)
+def test_the_class_has_a_name_of_its_own(name: str, kind: str, class_name: str) -> None:
+    """A plugin that is called as something that its module or its tests use does not take that name from them."""
+    modules = [ast.parse(text) for path, text in distribution_files(name, kind) if path.startswith("src/") and text]
+    assert [one.name for one in modules[0].body if isinstance(one, ast.ClassDef)] == [class_name]
+
+
+def test_the_command_that_is_shown_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder with a space in its name is quoted, and one that would steer a terminal does not."""
+    main(["new-plugin", "my-house", "--dir", str(tmp_path / "my \x1b[31mhouse")])
+    shown = capsys.readouterr().out
+    assert f"cd '{tmp_path}/my  [31mhouse' && " in shown
+    assert "\x1b" not in shown

@@ -2,6 +2,7 @@
 """`btcore plugins`, as a user and a program call it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,53 @@ def test_check_says_what_is_wrong_with_each_plugin(
         'print: the plugin "print" is provided by',
     ):
         assert any(line.startswith(fault) for line in lines), fault
+
+
+RUDE = """
+    import threading
+
+    from btcore import hookimpl, plugin
+
+    print("hello")
+    over = threading.Event()
+    threading.Thread(target=over.wait, name="the postman", daemon=True).start()
+
+
+    @plugin(api=1)
+    class Rude:
+        '''Is rude.'''
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+"""
+
+
+def test_check_says_what_a_plugin_does_when_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plugin that prints, starts threads or does not return when it is imported is told so, and holds nobody up."""
+    monkeypatch.setattr("btcore.cli.looking.PATIENCE", 3.0)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rude = install_distribution(tmp_path, "rude", RUDE, {"rude": "Rude", "odd name": "Rude", "ok": "Rude"})
+    sleeping = install_distribution(tmp_path, "sleeping", "import threading\nthreading.Event().wait()", {"asleep": "A"})
+    absent = install_distribution(tmp_path, "absent", "", {"absent": "Absent"})
+    assert main(["plugins", "--check", "--json"]) == UNAVAILABLE
+    faults = {one["name"]: one["faults"] for one in json.loads(capsys.readouterr().out)}
+    sys.modules[rude].over.set()
+    assert faults["asleep"] == [
+        "it has not been imported within 3 s: a module declares, and the hook `open` does the work"
+    ]
+    assert faults["odd name"] == [
+        "its name 'odd name' cannot stand in [sink.NAME] as it is: use at most 40 ASCII letters, digits and hyphens",
+        "it prints when it is imported (hello): use `context.log`, or print nothing",
+        "it starts threads when it is imported (the postman): start them in the hook `open`",
+    ]
+    assert (faults["ok"], faults["brultech"]) == ([], [])
+    assert f"its entry point is {absent}:Absent" in faults["absent"][0]
+    sys.modules.pop(sleeping, None)
+    assert main(["plugins"]) == OK
+    assert "broken: it has not been imported within 3 s" in capsys.readouterr().out
 
 
 def test_check_of_one_plugin(capsys: pytest.CaptureFixture[str]) -> None:

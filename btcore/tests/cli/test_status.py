@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
-from helpers.waiting import wait_for
 
 from btcore.cli import CONFIGURATION, FAILING, OK, UNAVAILABLE, main
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -67,6 +66,19 @@ def test_a_healthy_site_is_told_while_it_runs_and_at_rest(tmp_path: Path) -> Non
     assert rest["sources"][0]["meters"][0]["serial"] == running["sources"][0]["meters"][0]["serial"]
     code, text = status(tmp_path)
     assert text.startswith(f"btcore does not run with {tmp_path / 'site.toml'}\n")
+
+
+def test_it_asks_a_program_that_has_keys_which_the_shell_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks from a second terminal needs no key that was set in the first one, or by systemd."""
+    monkeypatch.setenv("EMONCMS_KEY", "a" * 32)
+    key = '[sink.roof]\nuse = "emoncms"\nurl = "http://localhost:1/"\ntoken = { env = "EMONCMS_KEY" }\n'
+    with BtcoreProcess(tmp_path, SITE.format(more=key)):
+        monkeypatch.delenv("EMONCMS_KEY")
+        wait_for(lambda: "sink.roof (emoncms)" in status(tmp_path)[1], "an answer")
+    assert main(["status", str(tmp_path / "site.toml")]) == CONFIGURATION
+    assert "EMONCMS_KEY is not set" in capsys.readouterr().err
 
 
 def test_a_failing_sink_is_exit_code_1(tmp_path: Path) -> None:

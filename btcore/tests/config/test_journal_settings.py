@@ -37,5 +37,5 @@ def test_a_mistake_in_it_is_told_with_its_line(load: Load, text: str, line: int,
 
 def test_the_secret_of_a_url_in_the_table_is_in_no_message(load: Load) -> None:
     """As it is in none where the URL is at the top level."""
-    (problem,) = problems_of(load, '[journal]\nuse = "nats://me:Passw0rd@host"\n' + MINIMAL_SITE)
+    (problem,) = problems_of(load, '[journal]\nuse = "kafka://me:Passw0rd@host"\n' + MINIMAL_SITE)
     assert "Passw0rd" not in str(problem)

@@ -13,6 +13,7 @@ from btcore import Tariff
 from btcore.config.load import load_site
 from btcore.config.site import Sink, Site, context_of
 from btcore.errors import ConfigurationError
+from btcore.tariff_text import describe_tariff, tariff_record
 
 SITE = """
 [source.simulator]
@@ -126,3 +127,49 @@ def test_every_day_is_in_one_billing_cycle(start: date, day: date, months: int) 
     assert tariff.cycle(last)[0] == last
     assert tariff.cycle(first - timedelta(1))[1] == first
     assert tariff.cycle(start)[0] == start
+
+
+@pytest.mark.parametrize(
+    ("day", "lines"),
+    [
+        (
+            date(2025, 12, 31),
+            [
+                "until 2025-12-31: 0.32 a kWh; 0.082 for a kWh to the grid; 12.50 a month",
+                "the bill of 2025-12-31 is from 2025-12-15 to 2026-01-14",
+                "from 2026-01-01 on: 0.29 a kWh; 0.21 at 22-6; 0.41 at 17-20 on mon-fri in nov-mar; 0.38 above 300 kWh",
+            ],
+        ),
+        (
+            date(2026, 1, 1),
+            [
+                "since 2026-01-01: 0.29 a kWh; 0.21 at 22-6; 0.41 at 17-20 on mon-fri in nov-mar; 0.38 above 300 kWh",
+                "the bill of 2026-01-01 is from 2025-12-15 to 2026-01-14",
+            ],
+        ),
+    ],
+)
+def test_a_tariff_in_words(day: date, lines: list[str], load: Load) -> None:
+    """What is in force on a day, since when, which bill the day is of, and what follows."""
+    tariff = load(FULL).tariff
+    assert tariff is not None
+    assert list(describe_tariff(tariff, day)) == lines
+
+
+def test_a_tariff_in_numbers(load: Load) -> None:
+    """For other programs: the rate in force, the bill, and when the next rate begins."""
+    tariff = load(FULL).tariff
+    assert tariff is not None
+    before, after = (tariff_record(tariff, day) for day in (date(2025, 12, 31), date(2026, 3, 20)))
+    assert (before["currency"], before["price"], before["since"], before["next"]) == ("EUR", 0.32, None, "2026-01-01")
+    assert (after["price"], after["since"], after["next"]) == (0.29, "2026-01-01", None)
+    assert after["bill"] == ["2026-03-15", "2026-04-14"]
+
+
+@pytest.mark.parametrize(("currency", "warns"), [("EUR", True), ("JPY", False)])
+def test_a_price_in_cents_is_doubted(currency: str, warns: bool, load: Load) -> None:
+    """32 euros for a kWh is most likely 32 cents; 32 yen is what one costs."""
+    site = load(f'[tariff]\ncurrency = "{currency}"\nprice = 32\n')
+    texts = [f"{one.table} {one.key}: {one.message}" for one in site.warnings]
+    expected = "tariff price: 32.00 EUR for a kWh is much: if these are cents, write 0.32"
+    assert [text for text in texts if text.startswith("tariff")] == ([expected] if warns else [])

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.waiting import wait_for
 
 from btcore.control import MAX_REQUEST, SOCKET, server
 from btcore.control.client import NotRunning, ask, ask_once
 from btcore.control.server import MAX_CLIENTS, ControlServer
 from btcore.errors import Unavailable, WrongUse
+from btcore.testing import wait_for
 
 
 def count(request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -14,7 +14,6 @@ from helpers.packets import packet
 from helpers.running_sink import RunningSink
 from helpers.running_source import RunningSource, collect_items
 from helpers.sites import finite_source, make_sink, make_site, make_source
-from helpers.waiting import wait_for
 
 from btcore import (
     Chunk,
@@ -32,6 +31,7 @@ from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import wait_for
 
 
 @plugin(api=1)

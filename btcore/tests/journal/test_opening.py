@@ -67,8 +67,8 @@ def test_the_limit_in_bytes_is_passed_on(tmp_path: Path) -> None:
     ("url", "expected"),
     [
         ("sqlte", 'no journal "sqlte" is installed; did you mean "sqlite"?'),
-        ("nats://me:Passw0rd@host", 'no journal "nats" is installed; the installed journals are memory, sqlite'),
-        ("/srv/journal.db", "expected the name of a journal (memory, sqlite), alone or as the beginning of a URL"),
+        ("kafka://me:Passw0rd@host", 'no journal "kafka" is installed; the installed journals are memory, '),
+        ("/srv/journal.db", "expected the name of a journal (memory, "),
         ("sqlite:/srv/journal.db", "expected sqlite:///FILE, or sqlite:////DIRECTORY/FILE for an absolute path"),
         ("sqlite:///", "expected sqlite:///FILE, or sqlite:////DIRECTORY/FILE for an absolute path"),
         ("sqlite:///no/x.db", "/no; an absolute path has four slashes: sqlite:////no/x.db"),
@@ -174,9 +174,9 @@ def test_a_configuration_chooses_its_journal(load: Load) -> None:
 
 def test_an_unknown_journal_is_a_mistake_with_its_line(load: Load) -> None:
     """`check` finds it, and names what is installed; the secret in the URL is not shown."""
-    (problem,) = problems_of(load, 'journal = "nats://me:Passw0rd@host"\n' + MINIMAL_SITE)
+    (problem,) = problems_of(load, 'journal = "kafka://me:Passw0rd@host"\n' + MINIMAL_SITE)
     assert (problem.line, problem.key) == (1, "journal")
-    assert problem.message == 'no journal "nats" is installed; the installed journals are memory, sqlite'
+    assert problem.message.startswith('no journal "kafka" is installed; the installed journals are memory, ')
 
 
 @pytest.mark.usefixtures("stranger")

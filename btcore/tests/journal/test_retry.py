@@ -7,11 +7,11 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from helpers.clocks import Clock
 
 from btcore.errors import Unavailable
 from btcore.journal import retry
 from btcore.journal.retry import FIRST, LONGEST, JournalRetry, ShuttingDown
+from btcore.testing import Clock
 
 
 @pytest.fixture(autouse=True)

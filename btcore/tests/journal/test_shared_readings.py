@@ -2,13 +2,16 @@
 """Readings that all workers share: the same entry, and no other."""
 
 import attrs
+import pytest
 
-from btcore import FORMATS, pack
+from btcore import FORMATS, Packet, pack
+from btcore.config.meters import Meters
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
 from btcore.journal.shared_readings import SIZE, SharedReadings
-from btcore.records import from_microseconds
+from btcore.records import from_microseconds, is_known_to_continue, reading_of
+from btcore.sources.identity import Identities
 
 KEY = 1_767_225_600_000_000
 
@@ -72,3 +75,57 @@ def test_a_packet_of_our_own_formats_is_read_as_the_decoder_reads_it() -> None:
         assert (reading.format, reading.values) == (form, dict(zip(form.labels, form.numbers(raw), strict=True)))
         broken = attrs.evolve(entry, raw=raw[:-1] + bytes([raw[-1] ^ 1]), offset=2)
         assert decoders.read_entry(broken) is None
+
+
+def taken(shared: SharedReadings, secs: list[int]) -> list[Entry]:
+    """Let a source take packets, and follow them; return their entries."""
+    source = Decoders([Brultech()], shared=shared)
+    source.open()
+    identities, entries = Identities(Meters(), lambda _notice: None), []
+    for offset, second in enumerate(secs, 1):
+        packet = source.decode(memoryview(pack("ecm1240bin", "355555", {"secs": second, "ch1_aws": 100 * second})))
+        assert isinstance(packet, Packet)
+        key = KEY + second * 1_000_000
+        reading = reading_of(packet, from_microseconds(key), "355555", "panel", identities.next_offset(), key, 7)
+        identities.name(reading)
+        source.add_taken(reading)
+        entries.append(attrs.evolve(entry_of(packet.raw, offset), key=key, monotonic=key, boot=7))
+    return entries
+
+
+def test_what_a_source_has_found_out_all_sinks_know() -> None:
+    """A reading of which its source knows that the meter continued is known to continue, and from no other reading."""
+    shared = SharedReadings()
+    entries = taken(shared, [10, 20, 30])
+    sink = Decoders([Brultech()], shared=shared)
+    sink.open()
+    first, second, third = (sink.read_entry(one) for one in entries)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert is_known_to_continue(second, first)
+    assert is_known_to_continue(third, second)
+    assert not is_known_to_continue(third, first)
+    assert not is_known_to_continue(first, third)
+
+
+@pytest.mark.parametrize("change", [{"key": KEY + 20_000_001}, {"monotonic": 1}, {"boot": -7}])
+def test_a_reading_of_another_time_is_examined(change: dict[str, int]) -> None:
+    """Where the journal has a reading at another time than its source, nothing is known of it."""
+    shared = SharedReadings()
+    first_entry, second_entry = taken(shared, [10, 20])
+    sink = Decoders([Brultech()], shared=shared)
+    sink.open()
+    first, second = sink.read_entry(first_entry), sink.read_entry(attrs.evolve(second_entry, **change))
+    assert first is not None
+    assert second is not None
+    assert not is_known_to_continue(second, first)
+
+
+def test_what_no_sink_reads_is_forgotten() -> None:
+    """However many packets come in that nobody reads, a bounded number is remembered, the last ones."""
+    shared = SharedReadings()
+    entries = taken(shared, list(range(1, SIZE + 100)))
+    assert shared.packet_of(entries[0]) is None
+    assert shared.packet_of(entries[-1]) is not None
+    assert len(shared._taken) == SIZE

@@ -5,13 +5,13 @@ import logging
 import re
 
 import pytest
-from helpers.clocks import Clock
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Retry
 from btcore.logs.failures import BURST, LINES_PER_HOUR, SUMMARY_INTERVAL, FailureReporter
+from btcore.testing import Clock
 from btcore.text import describe_error, format_duration
 
 LOG = logging.getLogger("sink.roof")

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
 import btcore
 from btcore.logs.queue import MAX_LINES, LogQueue
 from btcore.logs.repeat_limit import FIRST, FIRST_OF_CORE, HOUR, MAX_KINDS, RepeatLimit
+from btcore.testing import Clock
 from btcore.text import plain, plain_lines, quoted
 
 

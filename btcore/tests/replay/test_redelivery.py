@@ -21,12 +21,13 @@ from helpers.running_sink import (
     refuse_offsets,
     sink_offset,
 )
-from helpers.waiting import wait_for
 
 from btcore import Batch, Reject, Retry, hookimpl
 from btcore.journal import DeadLetter, Journal, Retention
+from btcore.journal.partitions import replay_name
 from btcore.replay.letters import id_of
-from btcore.replay.requests import Request, Requests, replay_name
+from btcore.replay.requests import Request, Requests
+from btcore.testing import wait_for
 
 
 def retry_of(letters: list[DeadLetter]) -> Request:

@@ -9,11 +9,9 @@ from threading import Event
 
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import RecordingSink
 from helpers.sites import endless_source, make_sink, make_source
 from helpers.sites import make_site as site_of
-from helpers.waiting import in_background, wait_for
 
 from btcore.config.load import load_site
 from btcore.config.named_channels import NamedChannel, labels_by_format, named_channels
@@ -22,6 +20,8 @@ from btcore.errors import ConfigurationError
 from btcore.journal import HeardMeter
 from btcore.runtime.names import CHECK_INTERVAL, FIRST_CHECK, MAX_LINES, REPEAT_INTERVAL, NameCheck, describe_locations
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import Clock, wait_for
+from btcore.testing.kit.waiting import in_background
 
 SITE = """
 state = "state"

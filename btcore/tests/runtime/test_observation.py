@@ -10,7 +10,6 @@ import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, packet
 from helpers.sites import make_sink, make_site, make_source
-from helpers.waiting import wait_for
 
 from btcore import Chunk
 from btcore.config.site import Site
@@ -18,6 +17,7 @@ from btcore.control.client import NotRunning, ask, ask_once
 from btcore.errors import Unavailable
 from btcore.runtime.observation import decode_entry
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import wait_for
 
 
 def is_answering(site: Site) -> bool:

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.distributions import install_distribution
 from helpers.golden_streams import stream_file
 from helpers.sites import stored_offset
-from helpers.waiting import wait_for
+
+from btcore.testing import BtcoreProcess, wait_for
 
 PLUGINS = """
     import time

@@ -13,12 +13,10 @@ from typing import Any, Self
 
 import attrs
 import pytest
-from helpers.btcore_process import free_port
 from helpers.fake_plugins import IteratorSource, OneMeterSink, RecordingSink
 from helpers.packets import METER, packet
 from helpers.running_sink import fill_journal
 from helpers.sites import endless_source, make_sink, make_site, make_source, stored_offset
-from helpers.waiting import in_background, wait_for
 
 from btcore import Batch, Chunk, Stop
 from btcore.config.meters import Meter, Meters
@@ -32,6 +30,8 @@ from btcore.journal.opening import DEFAULT, open_journal
 from btcore.replay.requests import Request
 from btcore.runtime import reload, supervisor
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import free_port, wait_for
+from btcore.testing.kit.waiting import in_background
 from btcore.workers.factory import WorkerFactory
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.clocks import Clock
 
 from btcore.runtime.service_manager import STATUS_INTERVAL, ServiceManager
+from btcore.testing import Clock
 
 
 class Listener:

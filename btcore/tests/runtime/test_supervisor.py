@@ -15,7 +15,6 @@ import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, packet
 from helpers.sites import endless_source, finite_source, make_sink, make_site, make_source, stored_offset
-from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
@@ -28,6 +27,8 @@ from btcore.runtime.supervisor import POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervi
 from btcore.sqlite_journal.files.place import FILE_NAME
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.sqlite_journal.tables.schema import VERSION
+from btcore.testing import wait_for
+from btcore.testing.kit.waiting import in_background
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:

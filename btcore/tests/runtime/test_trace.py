@@ -10,12 +10,12 @@ import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import packet
 from helpers.sites import finite_source, make_sink, make_site, make_source
-from servers.recorder import Recorder, Reply
 
 from btcore import Chunk, Retry, hookimpl, plugin
 from btcore.decode.decoder import hook_caller
 from btcore.hook_trace import LOGGER, HookTrace
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import HostedService, Reply
 from btcore.testing.kit.process import BtcoreProcess
 
 CAPTURE = Path(__file__).parents[3] / "tests" / "golden" / "streams" / "ecm1240bin_steady.bin"
@@ -69,8 +69,9 @@ def test_a_source_that_fails_is_counted(tmp_path: Path) -> None:
     assert row.endswith("ConnectionError 1, ended 1")
 
 
-def test_off_it_costs_nothing() -> None:
-    """Without the trace, a plugin manager has no monitoring, and `collect` returns what the plugin returns."""
+def test_off_it_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Without the trace, also with `run --verbose`, there is no monitoring: `collect` returns what the plugin does."""
+    caplog.set_level(logging.DEBUG)
     made = iter(())
 
     @plugin(api=1)
@@ -82,7 +83,6 @@ def test_off_it_costs_nothing() -> None:
             """Return it."""
             return made
 
-    assert not LOGGER.isEnabledFor(logging.DEBUG)
     assert hook_caller(Plain()).collect(stop=None) is made
     with HookTrace():
         assert hook_caller(Plain(), "source.x").collect(stop=None) is not made
@@ -92,7 +92,7 @@ def test_off_it_costs_nothing() -> None:
 @pytest.mark.servers
 def test_it_is_an_option_of_run(tmp_path: Path) -> None:
     """`btcore run --trace` logs the calls and the table, and no secret of the configuration in either."""
-    with Recorder() as service:
+    with HostedService() as service:
         service.fail(Reply(400, "the key a-secret-of-the-test is no good"))
         site = f"""state = "state"
             [source.file]

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from helpers.waiting import wait_for
 
 from btcore import BtcoreError
 from btcore.serve import HttpServer, Page
 from btcore.serve.server import MAX_CLIENTS
+from btcore.testing import wait_for
 
 
 def full() -> Page:

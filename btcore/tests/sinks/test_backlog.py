@@ -13,11 +13,11 @@ from helpers.journal_entries import entry
 from helpers.packets import METER
 from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
 from helpers.times import SECOND, START
-from helpers.waiting import wait_for
 
 from btcore import Batch, Retry
 from btcore.journal import Baseline, Checkpoint, Entry, Journal
 from btcore.sinks.backlog import READ
+from btcore.testing import wait_for
 
 # --- pace
 

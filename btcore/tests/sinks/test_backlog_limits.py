@@ -13,7 +13,6 @@ from helpers.packets import packet
 from helpers.property_tests import examples
 from helpers.running_sink import RunningSink, deliver_all, fill_journal, sink_offset
 from helpers.sites import make_sink, make_site, make_source
-from helpers.waiting import in_background, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,8 @@ from btcore.journal.keys import append_all
 from btcore.journal.memory import MemoryJournal
 from btcore.runtime.supervisor import Supervisor, open_site_journal
 from btcore.sinks.limits import PORTION, find_excess
+from btcore.testing import wait_for
+from btcore.testing.kit.waiting import in_background
 
 PACKET = 43
 """Bytes of one packet of `fill`."""

@@ -5,12 +5,12 @@ import math
 from itertools import pairwise
 
 import pytest
-from helpers.clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.backoff import MAX_REQUESTED, Backoff
 from btcore.sinks.limits import HOUR, RateLimit
+from btcore.testing import Clock
 
 
 def test_without_limits_nothing_waits(clock: Clock) -> None:

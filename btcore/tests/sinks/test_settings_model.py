@@ -18,7 +18,6 @@ from helpers.journal_entries import entry
 from helpers.packets import METER
 from helpers.property_tests import examples
 from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all
-from helpers.waiting import wait_for
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -27,6 +26,7 @@ from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btcore.testing.journal_entries import forget
 
 METERS = (METER, "420467", "401234")

@@ -16,10 +16,10 @@ from helpers.running_sink import (
     refuse_offsets,
     sink_offset,
 )
-from helpers.waiting import wait_for
 
 from btcore import Batch, Reject, Retry, Secret
 from btcore.journal import Journal
+from btcore.testing import wait_for
 
 
 def refuse(_batch: Batch) -> None:

@@ -7,19 +7,18 @@ from typing import Any
 import attrs
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import LifecyclePlugin, OneMeterSink, RecordingSink
 from helpers.folders import DOCS
 from helpers.journal_entries import dead_letter, entry
 from helpers.packets import METER, OTHER_METER
 from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, examined_offset, fill_journal, sink_offset
-from helpers.waiting import wait_for
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal, Retention
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
+from btcore.testing import Clock, wait_for
 from btcore.testing.journal_entries import ANY_AGE, forget
 
 WRONG = "399999"

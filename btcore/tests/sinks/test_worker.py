@@ -20,7 +20,6 @@ from helpers.running_sink import (
     fill_journal,
     sink_offset,
 )
-from helpers.waiting import wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from btcore.journal import Checkpoint, Entry, Journal
 from btcore.sinks import backlog
 from btcore.sinks.worker import POLL_INTERVAL
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btcore.testing.journal_entries import forget
 
 # --- in order, at least once

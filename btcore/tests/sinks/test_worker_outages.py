@@ -18,12 +18,12 @@ from helpers.running_sink import (
     mark_accepted,
     sink_offset,
 )
-from helpers.waiting import wait_for
 
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Journal
 from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
+from btcore.testing import wait_for
 
 # --- failures that pass
 

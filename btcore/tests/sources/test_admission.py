@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import packet
 from helpers.running_source import PACKETLESS, collect_items, kept_packets
@@ -22,6 +21,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.admission import BURST, DAY, LINES_PER_HOUR, MAX_METERS, SECOND, Admission
+from btcore.testing import Clock
 
 Make = Callable[..., Admission]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 
 from btcore.decode.recognition import recognize
 from btcore.sources.no_packets import (
@@ -20,6 +19,7 @@ from btcore.sources.no_packets import (
     SILENT,
     PacketWatch,
 )
+from btcore.testing import Clock
 
 TEXT = b"n=01000010&m=4&wh_1=223.19&p_1=3065&a_1=28.28\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: 10.0.0.5\r\n\r\n"

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The last bytes without a packet, and taps: what a running program tells of what comes in."""
 
-from helpers.clocks import Clock
-
 from btcore import Chunk
 from btcore.decode.recognition import SAMPLE
 from btcore.sources.recent_bytes import LAPSE, MAX_AGE, MAX_ENDED, MAX_STREAMS, SETTLE_TIME, RecentBytes
 from btcore.sources.taps import MAX_WAITING, Taps
+from btcore.testing import Clock
 
 
 def test_bytes_that_lasted_are_told(clock: Clock) -> None:

@@ -5,7 +5,6 @@ import logging
 
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from btcore.sources.silence import (
     USUAL_INTERVALS,
     SilenceWatch,
 )
+from btcore.testing import Clock
 
 LOG = logging.getLogger("source.panel")
 

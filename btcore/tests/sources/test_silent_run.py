@@ -11,12 +11,12 @@ from helpers.captured_log import logged
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, packet
 from helpers.sites import make_sink, make_site, make_source
-from helpers.waiting import wait_for
 
 from btcore import Chunk
 from btcore.runtime import supervisor
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources import silence
+from btcore.testing import wait_for
 
 OTHER = "412345"
 

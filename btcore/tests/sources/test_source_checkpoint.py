@@ -11,12 +11,12 @@ from helpers.captured_log import logged
 from helpers.fake_plugins import IteratorSource
 from helpers.running_source import PACKETLESS, RunningSource, collect_items
 from helpers.times import NOON
-from helpers.waiting import wait_for
 
 from btcore import Reading, SourceCheckpoint
 from btcore.errors import JournalFull
 from btcore.journal.memory import MemoryJournal
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 
 
 def reading(n: int) -> Reading:

@@ -12,13 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, packet
 from helpers.running_sink import RunningSink
 from helpers.running_source import PACKETLESS, RunningSource, collect_items, kept_packets
 from helpers.times import NOON, SECOND, START
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.decode.brultech import Brultech
@@ -27,6 +25,7 @@ from btcore.journal import Journal
 from btcore.sources.entries import BOOT
 from btcore.sources.no_packets import MAX_SILENT_BYTES
 from btcore.sources.silence import SilenceWatch
+from btcore.testing import Clock, wait_for
 
 OTHER = "420467"
 

@@ -11,12 +11,10 @@ from typing import Any
 import attrs
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource
 from helpers.packets import packet
 from helpers.running_source import RunningSource, collect_items, kept_packets
 from helpers.times import NOON
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
@@ -24,6 +22,7 @@ from btcore.journal import Journal
 from btcore.journal.retry import ShuttingDown
 from btcore.sources.worker import MAX_FRUITLESS_ATTEMPTS
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import Clock, wait_for
 
 Items = Callable[[threading.Event], Iterable[Any]]
 

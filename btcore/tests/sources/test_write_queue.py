@@ -11,14 +11,12 @@ from typing import Any
 import attrs
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.journal_entries import raw_entry
 from helpers.packets import packet
 from helpers.running_source import RunningSource, collect_items, kept_packets
 from helpers.sites import make_sink, make_site, make_source
 from helpers.times import NOON, SECOND
-from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
@@ -27,6 +25,8 @@ from btcore.runtime.supervisor import Supervisor
 from btcore.sources.silence import SilenceWatch
 from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE, WriteQueue
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import Clock, wait_for
+from btcore.testing.kit.waiting import in_background
 
 
 @attrs.define

@@ -14,12 +14,12 @@ import pytest
 from helpers.journal_damage import ALL, DAMAGES, IN_FILE, Harm, fill, made, overwrite_packet
 from helpers.journal_death import open_mortal
 from helpers.journal_entries import dead_letter
-from helpers.waiting import wait_for
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Damage, Entry
 from btcore.sqlite_journal import mending, suspicions
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 
 SINK = "sink.roof"
 

@@ -38,7 +38,7 @@ def tail_file(tmp_path: Path) -> Path:
 
 def committed(folder: Path) -> int:
     """Return how many entries are in the journal's file itself."""
-    from helpers.btcore_process import table_rows  # noqa: PLC0415
+    from helpers.database_rows import table_rows  # noqa: PLC0415
 
     return int(table_rows(folder / "journal.db", "entry", "count(*)")[0][0])
 

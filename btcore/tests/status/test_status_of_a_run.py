@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import free_port
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, OTHER_METER, packet
 from helpers.sites import make_sink, make_site, make_source
-from helpers.waiting import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 from btcore import Batch, Chunk, Retry, Stop
@@ -29,6 +27,7 @@ from btcore.sources import silence
 from btcore.status import as_json
 from btcore.status.at_rest import status_at_rest
 from btcore.status.report import report
+from btcore.testing import free_port, wait_for
 
 SECRET = "hush-hush"
 

@@ -19,18 +19,18 @@ from helpers.folders import DOCS
 from helpers.golden_streams import recorded_readings
 from hypothesis import given
 from hypothesis import strategies as st
-from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Retry, Secret, Stop
+from btcore.testing import HostedService, Reply
 from btcore.web import AnswerRule, Client, Verdict, format_request, raise_for_answer
 
 KEY = "k&y <0123>/é"
 
 
 @pytest.fixture
-def server() -> Iterator[Recorder]:
+def server() -> Iterator[HostedService]:
     """Run a service that takes everything."""
-    with Recorder() as running:
+    with HostedService() as running:
         yield running
 
 
@@ -43,7 +43,7 @@ def make_client(*secrets: str, timeout: float = 5.0) -> Client:
 
 
 @pytest.mark.servers
-def test_a_request_is_sent_as_it_is_given(server: Recorder) -> None:
+def test_a_request_is_sent_as_it_is_given(server: HostedService) -> None:
     """Method, address, query, body and headers arrive, and who sends them."""
     client = Client(agent="btmon-test", timeout=5, headers={"X-Key": "1"})
     client.send("PUT", f"{server.url}/a", data="b=é", params={"c": "d e"}, headers={"X-More": "2"})
@@ -55,7 +55,7 @@ def test_a_request_is_sent_as_it_is_given(server: Recorder) -> None:
 
 
 @pytest.mark.servers
-def test_forms_and_json_are_written_by_the_library(server: Recorder) -> None:
+def test_forms_and_json_are_written_by_the_library(server: HostedService) -> None:
     """A mapping is a form, JSON is JSON, each declared as what it is."""
     client = make_client()
     client.send("POST", server.url, data={"a": "1&2=3"})
@@ -68,7 +68,7 @@ def test_forms_and_json_are_written_by_the_library(server: Recorder) -> None:
 
 
 @pytest.mark.servers
-def test_keys_and_passwords_of_any_letters_can_be_sent(server: Recorder) -> None:
+def test_keys_and_passwords_of_any_letters_can_be_sent(server: HostedService) -> None:
     """A header or a password with letters that Latin-1 lacks goes out in UTF-8."""
     client = make_client()
     client.send("GET", server.url, headers={"X-Key": "naïve €"}, auth=("me", "€"))
@@ -81,7 +81,7 @@ def test_keys_and_passwords_of_any_letters_can_be_sent(server: Recorder) -> None
 def test_one_connection_serves_many_requests() -> None:
     """A service is not connected to anew for each reading."""
     connections = []
-    with Recorder() as server:
+    with HostedService() as server:
         client = make_client()
         for _ in range(3):
             client.send("GET", server.url)
@@ -92,7 +92,9 @@ def test_one_connection_serves_many_requests() -> None:
 
 
 @pytest.mark.servers
-def test_nobody_else_s_credentials_are_sent(server: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_else_s_credentials_are_sent(
+    server: HostedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the user's .netrc has for the host is not this program's business, nor a name in the address."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -101,9 +103,9 @@ def test_nobody_else_s_credentials_are_sent(server: Recorder, tmp_path: Path, mo
 
 
 @pytest.mark.servers
-def test_a_redirect_is_not_followed(server: Recorder) -> None:
+def test_a_redirect_is_not_followed(server: HostedService) -> None:
     """A key goes to no other address than the one in the settings."""
-    with Recorder() as other:
+    with HostedService() as other:
         server.answer = Reply(307, "", {"Location": f"{other.url}/b"})
         answer = make_client().send("POST", server.url, data="key")
         assert (answer.code, other.requests) == (307, [])
@@ -115,7 +117,7 @@ def test_a_redirect_is_not_followed(server: Recorder) -> None:
 
 
 @pytest.mark.servers
-def test_an_answer_has_its_code_text_and_headers(server: Recorder) -> None:
+def test_an_answer_has_its_code_text_and_headers(server: HostedService) -> None:
     """The text is one line of plain characters, header names are lower case."""
     server.answer = Reply(201, " a\r\n\tb\0\x1b[31m ü ", {"X-Left": "3"})
     answer = make_client().send("GET", server.url)
@@ -123,7 +125,7 @@ def test_an_answer_has_its_code_text_and_headers(server: Recorder) -> None:
 
 
 @pytest.mark.servers
-def test_no_answer_in_time_is_told_with_host_and_seconds(server: Recorder) -> None:
+def test_no_answer_in_time_is_told_with_host_and_seconds(server: HostedService) -> None:
     """A service that hangs is tried again later."""
     server.answer = Reply(wire="hang")
     with pytest.raises(Retry, match=rf"^127\.0\.0\.1:{server.port} did not answer within 0\.2 s$"):
@@ -132,7 +134,7 @@ def test_no_answer_in_time_is_told_with_host_and_seconds(server: Recorder) -> No
 
 @pytest.mark.servers
 @pytest.mark.parametrize(("wire", "words"), [("reset", "Connection reset by peer"), ("lost", "Connection reset")])
-def test_a_broken_connection_is_told_in_the_system_s_words(server: Recorder, wire: str, words: str) -> None:
+def test_a_broken_connection_is_told_in_the_system_s_words(server: HostedService, wire: str, words: str) -> None:
     """Not in those of three libraries on top of each other."""
     server.answer = Reply(wire=wire)
     with pytest.raises(Retry, match=rf"^no answer from 127\.0\.0\.1:{server.port}: {words}"):
@@ -177,7 +179,7 @@ FORMS = {
 
 @pytest.mark.servers
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_a_secret_that_an_answer_repeats_is_blanked(server: Recorder, form: str) -> None:
+def test_a_secret_that_an_answer_repeats_is_blanked(server: HostedService, form: str) -> None:
     """In whatever way it is written."""
     server.answer = Reply(400, f"bad key: {form}!")
     answer = make_client(KEY).send("GET", server.url)
@@ -185,7 +187,7 @@ def test_a_secret_that_an_answer_repeats_is_blanked(server: Recorder, form: str)
 
 
 @pytest.mark.servers
-def test_credentials_that_an_answer_repeats_are_blanked(server: Recorder) -> None:
+def test_credentials_that_an_answer_repeats_are_blanked(server: HostedService) -> None:
     """Their form in a header hides nothing: anybody can read it."""
     server.answer = lambda request: Reply(401, request.headers["authorization"])
     answer = make_client("secret").send("GET", server.url, auth=("someone", "secret"))
@@ -194,7 +196,7 @@ def test_credentials_that_an_answer_repeats_are_blanked(server: Recorder) -> Non
 
 @pytest.mark.servers
 @pytest.mark.parametrize("wire", ["reset", "hang"])
-def test_no_failure_shows_what_was_sent(server: Recorder, wire: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_failure_shows_what_was_sent(server: HostedService, wire: str, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the exception with all that led to it, nor the libraries' logs at debug level."""
     caplog.set_level(logging.DEBUG)
     client = make_client(KEY, timeout=0.2)
@@ -233,7 +235,7 @@ def test_a_secret_of_three_letters_or_less_eats_no_message(secret: str) -> None:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("key", ["success", "true", '{"success": true}', "ok 200: Added Status", "quota"])
-def test_a_secret_changes_no_verdict(server: Recorder, key: str) -> None:
+def test_a_secret_changes_no_verdict(server: HostedService, key: str) -> None:
     """What is judged is the body as it came; what is format_request has no secret in it."""
     table = (
         AnswerRule(200, "quota", Verdict.RETRY, after=60),
@@ -248,7 +250,7 @@ def test_a_secret_changes_no_verdict(server: Recorder, key: str) -> None:
 
 
 @pytest.mark.servers
-def test_an_answer_shows_neither_its_body_nor_its_headers(server: Recorder) -> None:
+def test_an_answer_shows_neither_its_body_nor_its_headers(server: HostedService) -> None:
     """A service may repeat a key in either."""
     server.answer = Reply(403, f"bad key {KEY}", {"X-Seen": "k3y-0123"})
     answer = make_client(KEY, "k3y-0123").send("GET", server.url)
@@ -257,7 +259,7 @@ def test_an_answer_shows_neither_its_body_nor_its_headers(server: Recorder) -> N
 
 
 @pytest.mark.servers
-def test_letters_of_all_languages_are_judged(server: Recorder) -> None:
+def test_letters_of_all_languages_are_judged(server: HostedService) -> None:
     """A log has plain characters; what a service says is read as it says it, blanks and a mark before it aside."""
     server.answer = Reply(200, "\ufeff \tschlüssel\r\n  ungültig\0 ")
     answer = make_client().send("GET", server.url)
@@ -277,7 +279,7 @@ def test_a_request_is_shown_on_one_line() -> None:
 
 
 @pytest.mark.servers
-def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> None:
+def test_the_uploader_of_the_page_for_plugin_authors_works(server: HostedService) -> None:
     """Copied as it stands: it sends a row for each reading, and understands the answers of its table."""
     page = (DOCS / "writing-a-plugin.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(from btcore import .*?class Uploader.*?)```", page, re.DOTALL)

@@ -15,9 +15,9 @@ from helpers.property_tests import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.raw_server import RawServer, answering, read_request
-from servers.recorder import Recorder, Reply
 
 from btcore import Retry
+from btcore.testing import HostedService, Reply
 from btcore.web import MAX_BODY_BYTES, Client
 
 pytestmark = pytest.mark.servers
@@ -119,7 +119,7 @@ def test_a_connection_that_is_reset_within_an_answer_is_a_cut(body: bytes) -> No
 def test_an_answer_without_end_is_given_up() -> None:
     """It is no answer that fits any service."""
     with (
-        Recorder(Reply(200, "begin ", wire="flood")) as service,
+        HostedService(Reply(200, "begin ", wire="flood")) as service,
         pytest.raises(Retry, match="was cut off: it is longer than 1048576 bytes"),
     ):
         Client(agent="btmon-test", timeout=5).send("GET", service.url)

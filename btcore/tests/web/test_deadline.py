@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from servers.raw_server import RawServer, Talk, answering, dribbling, silent
-from servers.recorder import Recorder, Reply
 
 from btcore import Retry
+from btcore.testing import HostedService, Reply
 from btcore.web import Client
 
 TIMEOUT = 0.4
@@ -139,7 +139,7 @@ def test_after_a_look_up_that_hung_it_goes_on(client: Client, monkeypatch: pytes
         return real("127.0.0.1", *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
-    with Recorder(Reply(200, "ok")) as service:
+    with HostedService(Reply(200, "ok")) as service:
         url = service.url.replace("127.0.0.1", "service.example")
         given_up(client, url, ": the look-up of its name does not return")
         released.set()
@@ -193,7 +193,7 @@ def test_the_second_address_is_tried_while_there_is_time(
     client: Client, deaf: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first address that does not answer leaves time for the one that does."""
-    with Recorder(Reply(200, "ok")) as service:
+    with HostedService(Reply(200, "ok")) as service:
         addresses(monkeypatch, ("127.0.0.1", deaf), ("127.0.0.1", service.port))
         assert client.send("GET", "http://service.example").text == "ok"
 
@@ -205,7 +205,7 @@ def test_a_proxy_of_the_environment_is_used_and_kept_to_the_deadline(
     """A request goes through the proxy; one that dribbles is given up, with https in the tunnel's answer."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with Recorder(Reply(200, "ok")) as proxy:
+    with HostedService(Reply(200, "ok")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert client.send("GET", "http://service.example/a").text == "ok"
         assert proxy.requests[0].path == "/a"

@@ -30,6 +30,8 @@ def test_an_address_is_an_address(url: str) -> None:
         "http:///a",
         "http://h:0",
         "http://h:99999",
+        "http://h:",
+        "http://http://h:8086",
         "http://[::1",
         "http://h /a",
         "http://é",

@@ -10,9 +10,9 @@ import pytest
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.distributions import install_distribution
 from helpers.journal_entries import ecm1240_entries
-from servers.recorder import Recorder
 
 from btcore import Reject, Secret, Stop
+from btcore.testing import HostedService
 from btcore.web import Client
 
 URL = "http://127.0.0.1:9/"
@@ -99,7 +99,7 @@ def test_the_good_rows_of_a_batch_go_out(tmp_path: Path, monkeypatch: pytest.Mon
     """What can never be sent is set aside alone: a row with NaN neither holds up the others, nor takes them along."""
     monkeypatch.syspath_prepend(tmp_path)
     install_distribution(tmp_path, "btmon-nan", STRANGER, {"nan-test": "Uploader"})
-    with Recorder() as server:
+    with HostedService() as server:
         sink = sink_from_toml(tmp_path, f'[sink.x]\nuse = "nan-test"\nurl = "{server.url}"\n')
         worker = deliver_entries(sink, ecm1240_entries(300), tmp_path)
         sent = [row for request in server.requests for row in request.json]

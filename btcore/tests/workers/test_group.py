@@ -3,8 +3,7 @@
 
 from threading import Event, Thread
 
-from helpers.waiting import wait_for
-
+from btcore.testing import wait_for
 from btcore.workers.group import WorkerGroup
 
 

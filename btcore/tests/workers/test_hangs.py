@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import packet
 from helpers.running_sink import RunningSink, fill_journal
 from helpers.sites import make_source
-from helpers.waiting import wait_for
 
 from btcore import Batch, Chunk, Context, Retry, hookimpl, plugin
 from btcore.config.site import Source
@@ -24,6 +22,7 @@ from btcore.errors import Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.sources.worker import SourceWorker
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import Clock, wait_for
 
 HOUR = 3600.0
 

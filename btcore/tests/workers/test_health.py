@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.sites import endless_source, finite_source, make_sink, make_site, make_source, stored_offset
-from helpers.waiting import wait_for
 
 from btcore import Retry, Stop
 from btcore.config.site import Sink, Source
 from btcore.runtime.supervisor import Supervisor
+from btcore.testing import wait_for
 from btcore.workers.health import DRAIN_TIMEOUT, MAX_REASON, MAX_REASONS, RunHealth
 
 

@@ -6,10 +6,10 @@ import logging
 import attrs
 import pytest
 from helpers.captured_log import logged
-from helpers.clocks import Clock
 
 from btcore.decode.framing import StreamCounts
 from btcore.sinks.state import sink_state
+from btcore.testing import Clock
 from btcore.workers.reporting import FAR_BEHIND, FIRST_REPORT, REPORT_INTERVAL, ActivityReport
 
 LOG = logging.getLogger("btcore")

@@ -2,6 +2,9 @@
 """What is answered at each address: the contract that other tools rely on, and who may ask."""
 
 import json
+import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,10 +19,10 @@ from urllib.parse import urlencode
 import pytest
 from helpers.metered import batch_of, readings
 from helpers.plugin_calls import make_context
-from helpers.waiting import wait_for
 
 from btcore import ChannelDescription, Retry, Secret, Tariff
-from btmon_dashboard.app import MAX_STREAMS
+from btcore.testing import wait_for
+from btmon_dashboard.app import FILES, MAX_STREAMS
 from btmon_dashboard.sink import Dashboard
 
 Opened = Callable[..., Dashboard]
@@ -267,6 +270,15 @@ def test_a_meter_that_is_silent_stays(opened: Opened, tmp_path: Path) -> None:
     assert (mains["name"], mains["watts"]) == ("mains", None)
 
 
+@pytest.mark.parametrize(("pace", "seconds"), [(10, 300), (600, 1800), (86_400, 10_800)])
+def test_a_meter_that_sends_seldom_is_not_silent(pace: int, seconds: int, opened: Opened) -> None:
+    """It is called silent after five minutes, or after three of its intervals; after hours in any case."""
+    sink = opened()
+    deliver(sink, age=3 * pace, count=3, pace=pace)
+    (meter,) = ask(sink, "/api/now")["meters"]
+    assert meter["silent_after"] == pytest.approx(seconds)
+
+
 def test_the_last_hour_of_all_channels_is_one_question(opened: Opened) -> None:
     """With a gap where there was no sample."""
     sink = opened()
@@ -384,9 +396,25 @@ def test_a_port_that_is_taken_is_waited_for(opened: Opened, tmp_path: Path) -> N
     """The sink tries again, and leaves no file locked behind."""
     port = int(opened().url.rpartition(":")[2])
     second = Dashboard(file=tmp_path / "second.db", port=port)
-    with pytest.raises(Retry, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"):
+    expected = f"cannot listen on 127.0.0.1, port {port}: Address already in use, by a program: end that, or set"
+    with pytest.raises(Retry, match=expected):
         second.open(make_context())
     second.close()
+
+
+def test_who_has_the_port_is_named(tmp_path: Path) -> None:
+    """Such as a second demonstration: the program, its process, and what to do."""
+    listens = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", listens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        with pytest.raises(Retry, match=rf"in use, by .* \(process {other.pid}\): end that, or set another `port`"):
+            Dashboard(file=tmp_path / "dashboard.db", port=port).open(make_context())
+        other.kill()
 
 
 def test_pages_for_everybody_are_warned_of(tmp_path: Path) -> None:
@@ -406,3 +434,27 @@ def test_a_dry_run_serves_nothing(tmp_path: Path) -> None:
     ]
     sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def modules(name: str) -> set[str]:
+    """Return the modules that a module imports, and those that they import."""
+    own = set(re.findall(r'from "\./([\w./]+)"', (FILES / name).read_text()))
+    return own.union(*(modules(one) for one in own if not one.startswith("vendor/")))
+
+
+@pytest.mark.parametrize("name", ["now", "history", "insight", "health"])
+def test_a_page_asks_for_all_its_modules_at_once(name: str) -> None:
+    """Not one after the other, as each is found in the one before: from a slow computer that is a second."""
+    preloaded = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)">', (FILES / f"{name}.html").read_text())
+    assert preloaded == sorted(modules(f"{name}.js"))
+
+
+def test_billing_cycles_are_told_without_their_costs(opened: Opened) -> None:
+    """Each follows the one before, and the last one has today; without a meter there is none."""
+    sink = opened(tariff=Tariff(currency="EUR", price=0.4))
+    assert ask(sink, "/api/cycles") == {"times": [], "ends": []}
+    deliver(sink, age=70 * 86_400, count=5)
+    found = ask(sink, "/api/cycles")
+    assert found["times"][1:] == found["ends"][:-1]
+    assert found["times"][0] <= time.time() - 69 * 86_400 < found["ends"][0]
+    assert found["times"][-1] <= time.time() < found["ends"][-1]

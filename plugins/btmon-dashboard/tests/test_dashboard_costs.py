@@ -200,3 +200,25 @@ def test_bills_are_prepared_while_nobody_asks(store: Store, zone: Callable[[str]
     ledger.prepare(threading.Event())
     assert set(ledger._cycles) == {first for first, _ in tariff.cycles(day_of(start), day_of(now))}
     assert len(ledger._cycles) > 1
+
+
+def test_a_circuit_has_the_sun_of_its_own_hours(store: Store, zone: Callable[[str], None]) -> None:
+    """What runs at noon is the sun's, what runs at night the grid's: also in a day, a month and a bill, to the Ws."""
+    zone("Europe/Berlin")
+    day, noon, night = moment(2026, 6, 21), moment(2026, 6, 21, 12), moment(2026, 6, 21, 22)
+
+    def watts(at: int) -> list[int]:
+        sun, kettle = (-3000 if noon <= at < noon + 2 * HOUR * SECOND else 0), noon <= at < noon + HOUR * SECOND
+        heater = night <= at < night + HOUR * SECOND
+        loads = [1000 if kettle else 0, 2000 if heater else 0]
+        return [sum(loads) + sun, sun, *loads]
+
+    fill(store, day, moment(2026, 6, 22), watts)
+    ledger = Ledger(store, lambda: HOUSE, Tariff(currency="EUR", price=0.3))
+    (total,) = [flow for _, flow in ledger.days(day, moment(2026, 6, 22))]
+    assert list(total.loads) == [1000 * 3600, 2000 * 3600]
+    assert list(total.loads_own) == [1000 * 3600, 0]
+    hours = [flow for _, flow in ledger.hours(day, moment(2026, 6, 22))]
+    assert [sum(column) for column in zip(*(flow.loads_own for flow in hours), strict=True)] == list(total.loads_own)
+    assert money(total.loads_cost[0]) == 0
+    assert money(total.loads_cost[1]) == pytest.approx(0.6)

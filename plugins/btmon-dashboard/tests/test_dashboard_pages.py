@@ -7,15 +7,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from helpers.metered import batch_of, readings
 from helpers.needed import needs
+from helpers.waiting import wait_for
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from btcore import ChannelDescription, ChannelRef, Secret, Tariff
+from btcore import FORMATS, ChannelDescription, ChannelRef, Reading, Secret, Tariff, pack
 from btmon_dashboard.sink import Dashboard
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -126,6 +128,23 @@ def test_now_changes_as_samples_come(opened: Opened, browser: Browser) -> None:
         expect(page.locator("#notices")).to_be_empty()
         expect(page.locator("#empty")).to_be_hidden()
         expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("750\u00a0W")
+
+
+def test_a_meter_that_disappears_is_not_the_present(opened: Opened, browser: Browser) -> None:
+    """Its power is not shown as if it were measured now; the house is what the other meters know."""
+    sink = opened({"01021234_ch1": "Mains", "01021235_ch1": "Oven"})
+    deliver(sink, 1, serial="01021235")
+    deliver(sink, 400)
+    with page_of(browser, sink, "/") as page:
+        expect(page.locator("#notices")).to_contain_text("Meter 01021234 is silent")
+        expect(page.locator("#node-grid .power")).to_have_text("\u2013")
+        expect(page.locator("#node-grid .today")).to_contain_text("in, ")
+        expect(page.locator("#node-house .power")).to_have_text("750W")
+        expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("\u2013")
+        expect(page.locator("#tiles")).to_have_text(re.compile("^Voltage, 01021235[0-9.]+V[^,]*$"))
+        deliver(sink, 1)
+        expect(page.locator("#node-grid .power")).to_have_text("750W")
+        expect(page.locator("#tiles")).to_contain_text("Voltage, 01021234")
 
 
 @pytest.mark.parametrize("path", ["/", "/history"])
@@ -268,6 +287,95 @@ def test_history_shows_what_it_costs(kind: Kind, opened: Opened, browser: Browse
             expect(page.get_by_role("button", name=span, exact=True)).to_have_attribute("aria-pressed", "true")
             expect(page.locator("#plot")).to_have_attribute("aria-label", re.compile("^Cost of "))
         assert fits(page)
+
+
+def test_bars_of_energy_say_what_they_cost(opened: Opened, browser: Browser) -> None:
+    """Under the mouse: the energy, and the cost as soon as it is known; of minutes it is not."""
+    sink = opened({**NAMES, "01021234_ch3": "oven"}, tariff=TARIFF)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#kind=energy&span=decade&c=01021234_ch1") as page:
+        expect(page.locator("#figures tbody tr").first).to_contain_text("0.75\u00a0kWh")
+
+        def hover() -> str:
+            page.mouse.move(0, 0)
+            page.locator("#plot .u-over").hover()
+            return page.locator("#values").inner_text()
+
+        wait_for(lambda: "Mains 750\u00a0Wh (€0.38)" in hover(), "the cost of a bar")
+        page.get_by_role("button", name="Hour", exact=True).click()
+        page.get_by_role("button", name="Energy", exact=True).click()
+        expect(page.locator("#plot")).to_have_attribute("aria-label", re.compile("^Energy of .*:00"))
+        assert "€" not in hover()
+
+
+def test_two_mains_are_one_house(opened: Opened, browser: Browser) -> None:
+    """Each has a colour of its own; what the house costs is there once."""
+    sink = opened({"01021234_ch1": "mains a", "01021234_ch2": "mains b"}, tariff=TARIFF)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#span=decade&kind=energy") as page:
+        marks = page.locator("#figures tbody th i")
+        expect(marks).to_have_count(2)
+        assert marks.nth(0).get_attribute("style") != marks.nth(1).get_attribute("style")
+        page.get_by_role("button", name="Cost", exact=True).click()
+        expect(page.locator("#figures tbody tr")).to_have_count(1)
+        expect(page.locator("#figures tbody tr")).to_contain_text("House0.75\u00a0kWh")
+
+
+def test_what_the_sun_gives_is_positive(opened: Opened, browser: Browser) -> None:
+    """As on the page Now, whichever way its sensor is clipped on; also as a number that is saved."""
+    sink, made = opened({"01021234_ch1": "roof"}, solar=(ChannelRef("", "ch1"),)), []
+    start = int(time.time()) - 3601
+    for at in range(361):
+        values = {"secs": 10 * at, "volts": 120.0, "ch1_aws": 10_000 * at, "ch1_pws": 10_000 * at}
+        raw = pack("gem48ptbin", "01021234", values)
+        when = datetime.fromtimestamp(start + 10 * at, UTC)
+        made.append(Reading(when, FORMATS["gem48ptbin"], "01021234", raw, offset=1 + at))
+    sink.process_batch(batch_of(made))
+    with page_of(browser, sink, "/") as page:
+        expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("1.00\u00a0kW")
+        page.goto(f"{sink.url}/history#span=decade&c=01021234_ch1")
+        expect(page.locator("#figures tbody tr")).to_have_text("roof1.00\u00a0kWh1.00\u00a0kW1.00\u00a0kWh")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV").click()
+        _, *rows = list(csv.reader(saved.value.path().read_text("utf-8").splitlines()))
+        assert sum(float(row[2]) for row in rows) == pytest.approx(1000, abs=0.01)
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press the tabulator until the element of a name has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        focused = "(e => e.getAttribute('aria-label') || e.closest('label')?.textContent || e.textContent)"
+        if page.evaluate(f"{focused}(document.activeElement)") == name:
+            return
+    pytest.fail(f"the tabulator does not lead to {name!r}")
+
+
+def test_the_keyboard_is_enough(opened: Opened, browser: Browser) -> None:
+    """From the page Now to another circuit over another span, to what is saved, and to the other pages."""
+    sink = opened(NAMES, status=lambda: STATUS, tariff=TARIFF)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/") as page:
+        expect(page.locator("#busy li").first).to_be_visible()
+        tab_to(page, "To the content")
+        tab_to(page, "History")
+        page.keyboard.press("Enter")
+        expect(page.locator("#figures tbody tr").first).to_contain_text("Mains")
+        for name in ("Years", "Energy"):
+            tab_to(page, name)
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
+        tab_to(page, "Solar")
+        page.keyboard.press("Space")
+        expect(page.locator("#figures tbody tr")).to_have_count(1)
+        expect(page.get_by_role("checkbox", name="Solar")).to_be_focused()
+        tab_to(page, "numbers (CSV)")
+        with page.expect_download():
+            page.keyboard.press("Enter")
+        for name, ready in (("Insight", "#circuits tbody tr"), ("Health", "#sinks tbody tr"), ("Now", "#busy li")):
+            tab_to(page, name)
+            page.keyboard.press("Enter")
+            expect(page.locator(ready).first).to_be_visible()
 
 
 def test_history_shows_sensors(opened: Opened, browser: Browser) -> None:

@@ -12,13 +12,12 @@ import pytest
 from helpers.certificates import make_certificate
 from helpers.metered_house import HOUSE, batch_of, house_entries, house_readings
 from helpers.running_sink import RunningSink
-from helpers.waiting import wait_for
 from servers.home_assistant import TOKEN, HomeAssistantApi
 from servers.raw_server import RawServer
-from servers.recorder import Recorder, Reply
 
 from btcore import DiagnosisContext, Duration, Retry, Secret, Stop
 from btcore.journal.opening import DEFAULT, open_journal
+from btcore.testing import HostedService, Reply, wait_for
 from btmon_home_assistant.hours import HOUR
 from btmon_home_assistant.sink import HomeAssistant
 
@@ -127,7 +126,7 @@ def test_a_wrong_token_stops(opened: Opened) -> None:
 )
 def test_what_is_no_home_assistant(opened: Opened, reply: Reply, kind: type[Exception], text: str) -> None:
     """Whatever answers instead is named by what to do."""
-    with Recorder(lambda _request: reply) as other, pytest.raises(kind, match=text):
+    with HostedService(lambda _request: reply) as other, pytest.raises(kind, match=text):
         opened(url=other.url).process_batch(batch_of(house_readings(0, HOUR)))
 
 

@@ -13,13 +13,13 @@ import pytest
 import requests
 from helpers.gem_texts import HOUSE, Circuit, ascii_wh, cosm_lines, emon, http_get, seg
 from helpers.running_source import RunningSource
-from helpers.waiting import wait_for
 
 from btcore import Duration, Secret
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
 from btcore.journal.memory import MemoryJournal
+from btcore.testing import wait_for
 from btmon_ascii.decoder import Ascii
 from btmon_ascii.http_get import HTTP_GET
 from btmon_http.source import Http

@@ -10,10 +10,10 @@ import pytest
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from servers.database_servers import free_port
 from servers.influxdb_api import InfluxApi, InfluxDB2, InfluxDB3
-from servers.recorder import Recorder, Reply
 from servers.time_series_servers import InfluxDB, VictoriaMetrics
 
 from btcore import Batch, Context, DiagnosisContext, Finding, Reject, Retry, Secret
+from btcore.testing import HostedService, Reply
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]
@@ -128,7 +128,7 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", ["influxdb-1", "victoriametrics"])
 def test_an_answer_that_is_none_is_asked_for_again(kind: str, body: str, opened: Opened) -> None:
     """Whatever comes in place of times is no fault of the sink, and nothing counts as stored by it."""
-    with Recorder(Reply(200, body)) as server:
+    with HostedService(Reply(200, body)) as server:
         sink = opened(url=server.url, server=kind)
         with suppress(Retry):
             assert sink.find_stored(Batch((), recorded_batch().samples)) == []

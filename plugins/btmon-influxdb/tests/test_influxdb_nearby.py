@@ -2,9 +2,9 @@
 """The servers of this computer are found, each with what it has to be asked for."""
 
 import pytest
-from servers.recorder import Recorder, Reply
 from servers.time_series_servers import InfluxDB, VictoriaMetrics
 
+from btcore.testing import HostedService, Reply
 from btmon_influxdb.nearby import discover
 
 pytestmark = pytest.mark.servers
@@ -24,7 +24,7 @@ def test_real_servers_are_found(influxdb: InfluxDB, victoria: VictoriaMetrics) -
 @pytest.mark.parametrize(("version", "server"), [("v2.7.1", "influxdb-2"), ("3.0.1", "influxdb-3")])
 def test_later_versions_are_told_apart(version: str, server: str) -> None:
     """A version decides which settings are asked for; an unknown one is not offered."""
-    with Recorder(Reply(204, "", {"X-Influxdb-Version": version})) as service:
+    with HostedService(Reply(204, "", {"X-Influxdb-Version": version})) as service:
         (found,) = discover(TIMEOUT, service.url, NOWHERE)
         assert (found.settings["server"], "token" in found.ask) == (server, True)
 
@@ -32,7 +32,7 @@ def test_later_versions_are_told_apart(version: str, server: str) -> None:
 @pytest.mark.parametrize("reply", [Reply(200, "hello"), Reply(404), Reply(200, "", {"X-Influxdb-Version": "9"})])
 def test_another_program_is_not_taken_for_one(reply: Reply) -> None:
     """A web server on the port is no database."""
-    with Recorder(reply) as service:
+    with HostedService(reply) as service:
         assert list(discover(TIMEOUT, service.url, service.url)) == []
 
 

@@ -9,10 +9,10 @@ import pytest
 from helpers.certificates import make_certificate
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from servers.database_servers import free_port
-from servers.recorder import Recorder, Reply
 from servers.time_series_servers import InfluxDB, TimeSeriesServer, VictoriaMetrics
 
 from btcore import Batch, DiagnosisContext, Retry, Stop
+from btcore.testing import HostedService, Reply
 from btmon_influxdb.sink import InfluxDB as Sink
 
 pytestmark = pytest.mark.servers
@@ -101,7 +101,7 @@ def test_tls_that_does_not_fit_waits_and_says_what_to_do(opened: Opened) -> None
 def test_http_where_the_server_speaks_https(opened: Opened) -> None:
     """What InfluxDB answers to it is no fault of a reading: the line says what to set."""
     reply = Reply(400, "Client sent an HTTP request to an HTTPS server.\n")
-    with Recorder(reply) as server, pytest.raises(Stop, match="`url` has to begin with https"):
+    with HostedService(reply) as server, pytest.raises(Stop, match="`url` has to begin with https"):
         opened(**settings_for(server)).process_batch(recorded_batch())
 
 

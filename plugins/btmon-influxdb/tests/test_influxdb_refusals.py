@@ -12,13 +12,12 @@ from typing import Any
 import attrs
 import pytest
 from helpers.influxdb_sinks import recorded_batch, settings_for
-from helpers.waiting import wait_for
 from servers.influxdb_api import InfluxApi, InfluxDB2, InfluxDB3
-from servers.recorder import Recorder, Reply, Request
 from servers.time_series_servers import InfluxDB, VictoriaMetrics, post
 
 from btcore import Batch, Reject, Secret, Stop
 from btcore.records import from_microseconds
+from btcore.testing import HostedService, Reply, Request, wait_for
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]
@@ -93,7 +92,7 @@ def test_a_database_is_created_where_there_is_none_and_nowhere_else(
 
 def test_a_database_that_cannot_be_created_is_not_created_for_ever(opened: Opened) -> None:
     """A server that says yes, and has no database all the same, stops the sink after one try."""
-    with Recorder(lambda came: Reply(200, '{"results":[{}]}') if came.path == "/query" else missing) as server:
+    with HostedService(lambda came: Reply(200, '{"results":[{}]}') if came.path == "/query" else missing) as server:
         missing = Reply(404, '{"error":"database not found: \\"house\\""}')
         stop_of(opened(**settings_for(server)))
         assert [one.path for one in server.requests] == ["/write", "/query", "/write"]
@@ -224,7 +223,10 @@ def test_a_database_that_is_full_of_series_stops_the_sink(influxdb: InfluxDB, ho
 def test_a_line_that_cannot_be_read_is_refused(opened: Opened) -> None:
     """What the server cannot parse is no partial write: the core finds the reading that it is of."""
     why = "partial write: unable to parse 'energy watts= 1': missing field value dropped=0"
-    with Recorder(Reply(400, json.dumps({"error": why}))) as server, pytest.raises(Reject, match="unable to parse"):
+    with (
+        HostedService(Reply(400, json.dumps({"error": why}))) as server,
+        pytest.raises(Reject, match="unable to parse"),
+    ):
         opened(**settings_for(server)).process_batch(recorded_batch())
 
 
@@ -274,7 +276,7 @@ def test_every_way_to_write_a_retention_is_read(metrics: str, days: float, opene
         return Reply(200, f"other 1\n{metrics}\n") if came.path == "/metrics" else Reply(204)
 
     now, batch = time.time() * 1e6, recorded_batch()
-    with Recorder(answer) as server:
+    with HostedService(answer) as server:
         sink = opened(url=server.url, server="victoriametrics")
         for age in (0.9 * days, 1.1 * days) if days < math.inf else (10_000.0,):
             of_age = moved(batch, round(now - age * 24 * HOUR))

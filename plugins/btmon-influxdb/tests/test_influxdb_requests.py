@@ -8,10 +8,10 @@ import pytest
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from helpers.line_protocol import read_lines
 from servers.influxdb_api import InfluxDB2
-from servers.recorder import Reply
 from servers.time_series_servers import InfluxDB
 
 from btcore import Reject, Retry
+from btcore.testing import Reply
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]

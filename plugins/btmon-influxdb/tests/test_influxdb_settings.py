@@ -11,14 +11,13 @@ import pytest
 from helpers.configured_sink import sink_from_toml
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from helpers.line_protocol import read_lines
-from helpers.waiting import wait_for
 from servers.influxdb_api import TOKEN, InfluxDB2
-from servers.recorder import Recorder, Reply, Request
 from servers.time_series_servers import InfluxDB, VictoriaMetrics, fetch, post
 
 from btcore import BtcoreError, ChannelRef, Context, DiagnosisContext, Secret
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request, wait_for
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]
@@ -142,7 +141,7 @@ def test_no_text_shows_a_secret(code: int, caplog: pytest.LogCaptureFixture) -> 
         return Reply(code, f"partial write: {came.headers['authorization']} {TOKEN} dropped=1")
 
     texts = []
-    with Recorder(echo) as server:
+    with HostedService(echo) as server:
         own: dict[str, Any] = {"server": "influxdb-2", "org": "home", "bucket": "energy", "token": Secret(TOKEN)}
         sink = Sink(url=server.url, **own)
         texts += [str(found) for found in sink.diagnose(DiagnosisContext(name="sink.test"))]

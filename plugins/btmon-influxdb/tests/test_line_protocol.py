@@ -7,11 +7,11 @@ import math
 import pytest
 from helpers.line_protocol import Line, read_lines
 from helpers.property_tests import examples
-from helpers.waiting import wait_for
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from servers.time_series_servers import InfluxDB, VictoriaMetrics, post
 
+from btcore.testing import wait_for
 from btmon_influxdb.line_protocol import Point, finite_fields, plain_field, plain_name, write_line
 
 NAMES = st.text(st.sampled_from(" ,=\"'\\\n\r\t\0#{}()ab9éß日😀\u2028\x85") | st.characters(), min_size=1, max_size=12)

@@ -19,9 +19,9 @@ from typing import Any
 import attrs
 import pytest
 from helpers.folders import GOLDEN
-from helpers.waiting import wait_for
 
 from btcore import Chunk, Context, Duration
+from btcore.testing import wait_for
 from btmon_ip.addresses import plain_address
 from btmon_ip.connections import ServerConnections
 from btmon_ip.server import TcpServer

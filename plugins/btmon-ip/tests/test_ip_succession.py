@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from helpers.waiting import wait_for
 
 from btcore import Context, StreamStatus
+from btcore.testing import wait_for
 from btmon_ip import succession
 from btmon_ip.server import TcpServer
 

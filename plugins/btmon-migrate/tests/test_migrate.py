@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.cli import main
+from btmon_migrate import checking
 from btmon_migrate.given import Doubts, Options
 from btmon_migrate.ini import read_ini
 from btmon_migrate.options import OPTIONS, WITHOUT_NAME
@@ -168,6 +170,41 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (secret.read_text(), output.exists()) == ("mine", False)
 
 
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the secrets cannot be written there is no site.toml, so that the same command works the next time."""
+    (tmp_path / "secrets").write_text("a file")
+    output = tmp_path / "site.toml"
+    assert main(["migrate", str(GOLDEN / "legacy_configs" / "house_full.cfg"), "-o", str(output)]) == 69
+    assert capsys.readouterr().err.endswith("; nothing was written\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["secrets"]
+
+
+def test_a_second_site_gets_a_state_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who tried the simulated house first has a site already; what is migrated passes check all the same."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "usual"))
+    first, output = tmp_path / "first.toml", tmp_path / "site.toml"
+    first.write_text("[source.simulator]\npackets = 1\npace = 'fast'\n[sink.sqlite]\nfile = 'energy.db'\n")
+    run = [sys.executable, "-m", "btcore"]
+    assert subprocess.run([*run, "run", "--once", str(first)], check=False).returncode == 0
+    assert main(["migrate", str(CONFIGURATIONS[2]), "-o", str(output)]) == 0
+    assert tomli.loads(output.read_text())["state"] == "state"
+    assert capsys.readouterr().err == ""
+    assert main(["check", str(output)]) == 0
+
+
+def test_a_missing_plugin_is_a_doubt(migrate: Migrate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a plugin has to be installed a person has to look, and a mistake elsewhere is found all the same."""
+    others = [entry for entry in entry_points(group="btcore.plugins") if entry.name != "rrd"]
+    monkeypatch.setattr(checking, "entry_points", lambda group: others if group == "btcore.plugins" else [])
+    found = migrate(f"{METER}[rrd]\nrrd_out = true\nrrd_dir = /tmp\n[mqtt]\nmqtt_out = true\nmqtt_port = 99999\n")
+    assert (found.code, set(found.toml["sink"])) == (1, {"print", "rrd"})
+    first, second = sorted(found.doubts)
+    assert first.startswith("[sink.mqtt] port: ")
+    assert second == "first, pip install btmon-rrd; then btcore check"
+
+
 @pytest.mark.parametrize("value", ["0", "no", "anything"])
 def test_h2_any_text_switches_on(migrate: Migrate, value: str) -> None:
     """H2: `reverse_polarity = 0` switched it on, so polarity is brultech, and the doubt says so."""
@@ -250,6 +287,34 @@ def test_a_command_line(migrate: Migrate) -> None:
     assert set(found.toml["sink"]) == {"print"}
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        ["nohup", "python", "/home/pi/btmon.py"],
+        ["/usr/bin/python2.7", "-u", "/opt/btmon/bin/btmon.py"],
+        ["sudo", "-u", "pi", "python3", "btmon3.py"],
+        ["btmon"],
+    ],
+    ids=" ".join,
+)
+def test_what_starts_btmon_is_no_option(migrate: Migrate, start: list[str]) -> None:
+    """However btmon was started, its own options begin behind its name."""
+    found = migrate("", *start, "--serial", "--mqtt", "--mqtt-clientid", "btmon")
+    assert (found.code, found.doubts) == (0, [])
+    assert found.toml["sink"]["mqtt"]["client_id"] == "btmon"
+
+
+def test_a_flag_without_its_hyphen(migrate: Migrate) -> None:
+    """What old descriptions write as --serialport is taken as --serial-port; an unknown flag has the nearest."""
+    found = migrate("", "--serial", "--serialport=/dev/ttyUSB3", "-p", "--mqt-host=nas", "--xyz")
+    assert found.source["port"] == "/dev/ttyUSB3"
+    assert found.doubts == [
+        "--serialport: btmon knew it as --serial-port, and ended; it is taken as that",
+        "--mqt-host: btmon had no such option, and ended; did you mean --mqtt-host? It is left out",
+        "--xyz: btmon had no such option, and ended; it is left out",
+    ]
+
+
 def test_the_command_line_wins_over_the_file(migrate: Migrate) -> None:
     """What the command line says counts more than the file, but cannot switch off what the file switches on."""
     found = migrate(f"{METER}serial_baud = 9600\n", "--serial-baud=115200")
@@ -294,6 +359,9 @@ def test_there_are_twenty_configurations() -> None:
     assert len(POSTED) >= 20
     texts = {file.stem.partition("-")[2]: file.read_bytes() for file in POSTED}
     assert texts["windows"].startswith(b"\xef\xbb\xbf")
+    assert texts["notepad-unicode"].startswith(b"\xff\xfe")
+    assert b"\x1b[31m" in texts["control-characters"]
+    assert b"\tserial_port\t" in texts["tabs"]
     assert b"\r\n" in texts["windows"]
     assert b"\r\n" in texts["mixed-ends"]
     assert b"Z\xe4hler" in texts["latin-1"]

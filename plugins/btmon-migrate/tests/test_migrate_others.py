@@ -70,6 +70,19 @@ def test_serial2mqtt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     }
 
 
+def test_of_two_names_the_first_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A channel that is named twice keeps its first name; one that no meter has is left out alone."""
+    file = tmp_path / "serial2mqtt.yaml"
+    channels = "{number: 1, name: mains}, {number: 1, name: roof}, {number: 49, name: none}, {number: 2}"
+    file.write_text(f"device: {{url: /dev/ttyS0, baud: 19200, channels: [{channels}]}}\nmqtt: {{broker: localhost}}\n")
+    site, doubts = migrate(file, tmp_path, capsys)
+    assert site["channels"] == {"meter_ch1": "mains"}
+    assert doubts == [
+        "device: channels 2: number: meter_ch1 has a name already; this one is left out",
+        "device: channels 3: number: expected 1 to 48; it is left out",
+    ]
+
+
 def test_what_is_no_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is no YAML, or of neither program, is one clear line with its place, and exit code 69."""
     broken, other = tmp_path / "broken.yaml", tmp_path / "other.yaml"

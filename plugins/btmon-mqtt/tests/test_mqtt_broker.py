@@ -10,15 +10,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from helpers.btcore_process import free_port
 from helpers.golden_streams import recorded_readings
 from helpers.needed import needs
 from helpers.samplers import samples_between
-from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Certificates, Listener, Mosquitto, OldBroker
 from servers.raw_server import RawServer, silent
 
 from btcore import Batch, DiagnosisContext, Duration, Retry, Secret, Stop
+from btcore.testing import free_port, wait_for
 from btmon_mqtt.connection import Connection
 from btmon_mqtt.login import Login
 from btmon_mqtt.messages import Message

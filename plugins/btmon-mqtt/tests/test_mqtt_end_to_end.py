@@ -5,12 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.needed import needs
-from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Listener, Mosquitto
 
 from btcore import pack
+from btcore.testing import BtcoreProcess, wait_for
 
 pytestmark = [pytest.mark.servers, needs(MISSING)]
 

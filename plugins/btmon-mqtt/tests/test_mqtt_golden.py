@@ -13,10 +13,10 @@ from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_readings
 from helpers.plugin_calls import preview_batches
 from helpers.samplers import samples_between
-from helpers.waiting import wait_for
 from servers.mosquitto import Listener, Mosquitto
 
 from btcore import Batch, ChannelRef, Secret
+from btcore.testing import wait_for
 from btmon_mqtt.sink import Mqtt
 
 pytestmark = pytest.mark.servers

@@ -15,7 +15,6 @@ from helpers.home_assistant import faults, statistics
 from helpers.needed import needs
 from helpers.running_sink import RunningSink
 from helpers.samplers import samples_between
-from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Listener, Mosquitto
 
 from btcore import Batch, ChannelDescription, ChannelRef, Context, Reading, pack
@@ -23,6 +22,7 @@ from btcore.decode.brultech import FORMATS
 from btcore.formats import Format
 from btcore.journal import Entry, Journal
 from btcore.journal.opening import DEFAULT, open_journal
+from btcore.testing import wait_for
 from btmon_mqtt.sink import Mqtt
 
 pytestmark = [pytest.mark.servers, needs(MISSING)]

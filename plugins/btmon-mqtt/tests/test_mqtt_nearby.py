@@ -4,10 +4,10 @@
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import free_port
 from helpers.needed import needs
 from servers.mosquitto import MISSING, Mosquitto
 
+from btcore.testing import free_port
 from btmon_mqtt.nearby import discover
 
 pytestmark = [pytest.mark.servers, needs(MISSING)]

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import free_port
 from helpers.needed import needs
-from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, PROGRAM
+
+from btcore.testing import free_port, wait_for
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SECTION = README.partition("## Seeing it work")[2].partition("\n## ")[0]

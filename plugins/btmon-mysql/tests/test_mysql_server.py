@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 import pytest
 from helpers.samplers import samples_between
-from helpers.waiting import wait_for
 from servers.database_servers import MariaDB, free_port
 
 from btcore import FORMATS, Batch, Context, Duration, Reading, Reject, Retry, Secret, Stop, pack
 from btcore.cli import OK, UNAVAILABLE, main
+from btcore.testing import wait_for
 from btmon_mysql.server import MysqlConnection
 from btmon_mysql.sink import Mysql
 

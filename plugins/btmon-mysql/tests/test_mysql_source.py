@@ -11,12 +11,12 @@ import pytest
 from helpers.btmon_mysql_tables import RECORDED, fill_as_btmon, load, recorded_rows, table_of
 from helpers.running_source import RunningSource
 from helpers.stored_readings import read_once
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Reading, Stop, pack
 from btcore.cli import OK, main
 from btcore.schemas import columns
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btmon_mysql.sink import Mysql
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 from helpers.captured_log import logged
 from helpers.small_disk import small_disk
 from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading, read_once
-from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import MariaDB
 
 from btcore import Context, DiagnosisContext, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
+from btcore.testing import wait_for
 from btmon_mysql.sink import Mysql
 
 if TYPE_CHECKING:

@@ -3,18 +3,23 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from helpers.needed import need
+from helpers.waiting import wait_for
 from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 
-from btcore import Context
+from btcore import Batch, Context, Reading, Table
 from btcore.cli import OK, main
+from btmon_nats.answering import Answering
+from btmon_nats.connection import Connection
 from btmon_nats.sink import Nats
 from btmon_nats.source import NatsStream
+from btmon_sqlite.sink import Sqlite
 
 
 @pytest.fixture
@@ -56,3 +61,32 @@ def opened() -> Iterator[Callable[..., Any]]:
             return plugin
 
         yield open_plugin
+
+
+@pytest.fixture
+def archive() -> Callable[..., AbstractContextManager[list[str]]]:
+    """Answer for an archive that has some readings, in a thread; what it says is yielded."""
+    return answering_archive
+
+
+@contextmanager
+def answering_archive(folder: Path, url: str, stored: tuple[Reading, ...], **login: Any) -> Iterator[list[str]]:  # noqa: ANN401 - any setting
+    """Answer for an archive that has some readings; yield what it says."""
+    make: Any = Sqlite
+    sink = make(file=folder / "archive.db")
+    sink.open(Context("sink.db", logging.getLogger("sink.db")))
+    if stored:
+        sink.process_batch(Batch(stored))
+    sink.close()
+    make_login: Any = NatsStream
+    said: list[str] = []
+    connection = Connection(make_login(servers=[url], timeout=5.0, **login), "archive")
+    answering = Answering(connection, "energy", Table("sink.db", "sink", make(file=folder / "archive.db")), said.append)
+    stop = Event()
+    thread = Thread(target=answering.run, args=(stop,))
+    with ExitStack() as stack:
+        thread.start()
+        stack.callback(thread.join, 10)
+        stack.callback(stop.set)
+        wait_for(lambda: said, "the archive to listen")
+        yield said

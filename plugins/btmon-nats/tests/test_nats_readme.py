@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import free_port
 from helpers.needed import needs
-from helpers.waiting import wait_for
 from servers.nats_cluster import MISSING, PROGRAM
+
+from btcore.testing import free_port, wait_for
 
 HERE = Path(__file__).parents[1]
 README = (HERE / "README.md").read_text()

@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,8 @@ from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Reject, Retry, SourceCheckpoint, Stop, pack
 from btcore.cli import UNAVAILABLE, main
 from btmon_nats.connection import Connection
+from btmon_nats.diagnosis import _version_findings
+from btmon_nats.holdings import Holdings
 from btmon_nats.login import Login
 from btmon_nats.messages import encode
 from btmon_nats.sink import Nats
@@ -24,6 +27,8 @@ from btmon_nats.source import NatsStream
 pytestmark = pytest.mark.servers
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
+Archive = Callable[..., AbstractContextManager[list[str]]]
+
 METERS = ("01000777", "01000778", "01000779")
 
 
@@ -81,6 +86,32 @@ def test_it_goes_on_where_the_journal_says(
     sink.process_batch(batch(5, 9, METERS[:1]))
     found = collect(opened(NatsStream, server.url, context(checkpoint=checkpoint.state)))
     assert [one.seconds for one in found] == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("lost", [2, 9])
+def test_a_stream_that_was_made_anew_is_read_from_its_beginning(
+    lost: int,
+    server: NatsServer,
+    setup: Callable[..., str],
+    opened: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the cluster lost its disks, the numbers of messages begin again: nothing is passed over, and it is told."""
+    setup([server.url], "--replicas", "1")
+    sink = opened(Nats, server.url)
+    for second in range(5):
+        sink.process_batch(batch(second, second + 1, METERS[:1]))
+    items = list(opened(NatsStream, server.url, context()).collect(Event()))
+    checkpoint = next(one for one in reversed(items) if isinstance(one, SourceCheckpoint))
+    connection = Connection(Login(servers=[server.url]), "operator")
+    connection.use(lambda stream: stream.delete_stream("energy"))
+    connection.close()
+    setup([server.url], "--replicas", "1")
+    for second in range(lost):
+        sink.process_batch(batch(second, second + 1, METERS[:1]))
+    found = collect(opened(NatsStream, server.url, context(checkpoint=checkpoint.state)))
+    assert [one.seconds for one in found] == list(range(lost))
+    assert caplog.messages == ["stream energy was made anew since it was read last: it is read from its beginning"]
 
 
 def test_what_is_published_again_is_stored_once(
@@ -220,13 +251,34 @@ def test_a_publisher_cannot_write_in_another_s_name(
         url = cluster.servers[0].url
         setup([url], "--replicas", "1", more=f'nkey = "{tmp_path / "admin"}"')
         opened(Nats, url, publisher="house-1", nkey=tmp_path / "house").process_batch(batch(0, 3))
-        thief = opened(Nats, url, publisher="house-2", nkey=tmp_path / "house")
+        thief = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        thief.publisher = "house-2"
         with pytest.raises(Stop, match=r"denies it: permissions violation for publish to \"energy\.\d{3}\.house-2\""):
             thief.process_batch(batch(0, 3))
         found = collect(opened(NatsStream, url, context(), nkey=tmp_path / "archive"))
         assert sorted(identities(found)) == sorted(identities(batch(0, 3).readings))
         with pytest.raises(Stop, match="does not take our account"):
             opened(Nats, url)
+
+
+def test_a_house_asks_the_archive_and_sees_nothing_of_others(
+    archive: Archive, tmp_path: Path, setup: Callable[..., str], opened: Callable[..., Any]
+) -> None:
+    """With the rights of docs/fleet.md a house finds its gaps; another's messages and answers are denied to it."""
+    need(MISSING)
+    keys = [nkeys.from_seed(nkeys.encode_seed(bytes([n] * 32), nkeys.PREFIX_BYTE_USER)) for n in (1, 2, 3)]
+    for name, key in zip(("house", "archive", "admin"), keys, strict=True):
+        (tmp_path / name).write_bytes(key.seed)
+    with NatsCluster(tmp_path, 1, rights(*(key.public_key.decode() for key in keys))) as cluster:
+        url = cluster.servers[0].url
+        setup([url], "--replicas", "1", more=f'nkey = "{tmp_path / "admin"}"')
+        sink = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        sink.process_batch(batch(0, 3))
+        with archive(tmp_path, url, batch(2, 5).readings, nkey=tmp_path / "archive"):
+            assert sorted(sink.find_stored(batch(0, 9))) == sorted(identities(batch(0, 5).readings))
+        thief = opened(Nats, url, publisher="house-1", nkey=tmp_path / "house")
+        with pytest.raises(Reject, match=r"permissions violation for publish to .*consumer\.\w+\.energy\.gaps-house-2"):
+            Holdings(thief._connection, "energy", "house-2").in_stream(batch(0, 1).readings)
 
 
 def rights(house: str, archive: str, admin: str) -> str:
@@ -252,6 +304,16 @@ def test_the_doctor_finds_what_may_lose_readings(tmp_path: Path, setup: Callable
         setup([server.url], "--replicas", "1")
         assert codes(Nats, servers=[server.url], monitoring=[server.monitoring]) == ["few-replicas", "late-sync"]
         assert codes(NatsStream, servers=[server.url], stream="other") == ["unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("version", "count"), [("2.9.1", 1), ("2.14.9", 1), ("2.15.0", 0), ("2.15.0-RC.1", 0), ("3.0", 0), ("", 1)]
+)
+def test_the_doctor_knows_versions_that_lost_readings(version: str, count: int) -> None:
+    """Each server before 2.15 is told, with what to install."""
+    found = list(_version_findings("http://n1:8222", {"version": version}))
+    assert [one.code for one in found] == ["old-server"] * count
+    assert all(one.text.startswith("http://n1:8222 is NATS") and "2.15" in one.advice for one in found)
 
 
 def test_the_doctor_is_content_with_a_cluster(tmp_path: Path, setup: Callable[..., str]) -> None:

@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.metered import batch_of, readings
 from helpers.plugin_calls import preview_batches
-from helpers.waiting import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import Batch, DiagnosisContext, Duration, Stop
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
+from btcore.testing import BtcoreProcess, wait_for
 from btmon_pipe.day_file import DayFile
 from btmon_pipe.file import PipeFile
 from btmon_pipe.records import LAYOUTS, Form, Recorder

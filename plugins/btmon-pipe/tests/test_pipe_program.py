@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.btcore_process import BtcoreProcess
 from helpers.metered import batch_of, readings
 from helpers.plugin_calls import make_context, preview_batches
-from helpers.waiting import wait_for
 
 from btcore import Batch, DiagnosisContext, Duration, Reject, Retry, Secret, Stop
 from btcore.config.load import load_site
+from btcore.testing import BtcoreProcess, wait_for
 from btmon_pipe.program import PipeProgram
 
 pytestmark = pytest.mark.servers

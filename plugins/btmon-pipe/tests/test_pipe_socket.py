@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from helpers.metered import batch_of, readings
-from helpers.waiting import wait_for
 
 from btcore import Batch, DiagnosisContext, Duration, Reject, Retry
+from btcore.testing import wait_for
 from btmon_pipe.unix_socket import PipeSocket
 
 pytestmark = pytest.mark.servers

@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 import tomli
-from helpers.btcore_process import BtcoreProcess
 from helpers.metered import batch_of, readings
 from helpers.plugin_calls import preview_batches
-from helpers.waiting import wait_for
 from servers.raw_server import RawServer, answering
-from servers.recorder import Recorder, Reply
 
 from btcore import Batch, DiagnosisContext, Reject, Retry, Secret, Stop
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
+from btcore.testing import BtcoreProcess, HostedService, Reply, wait_for
 from btmon_pipe.webhook import PipeWebhook
 
 pytestmark = pytest.mark.servers
@@ -29,9 +27,9 @@ HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def server() -> Iterator[Recorder]:
+def server() -> Iterator[HostedService]:
     """Run a receiver that takes everything."""
-    with Recorder() as running:
+    with HostedService() as running:
         yield running
 
 
@@ -40,7 +38,7 @@ def keys_of(batch: Batch) -> list[int]:
     return [sample.newer.key for sample in batch.samples]
 
 
-def test_a_batch_is_one_request(opened: Any, server: Recorder) -> None:  # noqa: ANN401 - fixture
+def test_a_batch_is_one_request(opened: Any, server: HostedService) -> None:  # noqa: ANN401 - fixture
     """As lines or as an array, with the token and headers of its own."""
     settings = {"url": Secret(f"{server.url}/hook"), "token": Secret("tok-en-1"), "headers": {"X-House": Secret("17")}}
     assert opened(PipeWebhook, **settings).process_batch(BATCH) == 3
@@ -66,7 +64,12 @@ def test_a_batch_is_one_request(opened: Any, server: Recorder) -> None:  # noqa:
         (Reply(wire="reset"), Retry),
     ],
 )
-def test_an_answer_means_what_http_says(opened: Any, server: Recorder, reply: Reply, error: type[Exception]) -> None:  # noqa: ANN401
+def test_an_answer_means_what_http_says(
+    opened: Any,  # noqa: ANN401 - of any kind of plugin
+    server: HostedService,
+    reply: Reply,
+    error: type[Exception],
+) -> None:
     """Later, never, or not before a person has acted; what came of the first try comes again."""
     sink = opened(PipeWebhook, url=Secret(server.url))
     server.fail(reply)
@@ -77,7 +80,7 @@ def test_an_answer_means_what_http_says(opened: Any, server: Recorder, reply: Re
     assert len({request.body for request in server.requests}) == 1
 
 
-def test_no_secret_is_in_any_text(opened: Any, server: Recorder, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401
+def test_no_secret_is_in_any_text(opened: Any, server: HostedService, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401
     """The address is one as well: many a webhook has its key in it."""
     caplog.set_level(logging.DEBUG)
     url = Secret(f"{server.url}/hook/sec-ret-1")
@@ -103,7 +106,7 @@ def test_doctor_sends_no_sample(status: str, codes: list[str]) -> None:
         assert [one.code for one in found] == codes
 
 
-def test_serial_numbers_are_short_on_the_internet(opened: Any, server: Recorder) -> None:  # noqa: ANN401 - fixture
+def test_serial_numbers_are_short_on_the_internet(opened: Any, server: HostedService) -> None:  # noqa: ANN401 - fixture
     """At home they are complete; `serials` decides otherwise."""
     assert PipeWebhook(url=Secret("https://example.com/x")).hosted
     opened(PipeWebhook, url=Secret(server.url)).process_batch(BATCH)
@@ -158,7 +161,7 @@ max_backoff = "100ms"
 """
 
 
-def test_a_receiver_that_is_down_for_a_while_has_every_line(server: Recorder, tmp_path: Path) -> None:
+def test_a_receiver_that_is_down_for_a_while_has_every_line(server: HostedService, tmp_path: Path) -> None:
     """Each line once, in order, but for a batch whose answer was lost, which it knows by its keys."""
     server.fail(Reply(500), Reply(wire="lost"))
     is_up = threading.Event()

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from helpers.btcore_process import BtcoreProcess, free_port
 from helpers.metered import START, batch_of, readings
 from helpers.needed import needs
 from helpers.plugin_calls import make_context
-from helpers.waiting import wait_for
 from servers.prometheus import (
     MISSING_PROMETHEUS,
     MISSING_VICTORIA,
@@ -23,6 +21,7 @@ from servers.prometheus import (
 )
 
 from btcore import FORMATS, Batch, DiagnosisContext, Reject, Stop
+from btcore.testing import BtcoreProcess, free_port, wait_for
 from btmon_prometheus.remote_write import PrometheusRemoteWrite
 from btmon_prometheus.series import METRICS
 

@@ -13,11 +13,11 @@ import pytest
 from helpers.metered import START, batch_of, readings
 from helpers.plugin_calls import make_context, preview_batches
 from helpers.remote_write import written
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Context, DiagnosisContext, Reject, Retry, Secret, Stop
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 from btmon_prometheus.remote_write import PrometheusRemoteWrite
 from btmon_prometheus.stored import query_address
 
@@ -33,7 +33,7 @@ TAKEN = Reply(204)
 class Receiver:
     """A receiver that takes everything, and has what it is told to have."""
 
-    server: Recorder
+    server: HostedService
     there: Reply = NOTHING
 
     def answer(self, request: Request) -> Reply:
@@ -58,7 +58,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """Run a receiver."""
-    with Recorder() as server:
+    with HostedService() as server:
         made = Receiver(server)
         server.answer = made.answer
         yield made

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from helpers.clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
+from btcore.testing import Clock
 from btmon_pvoutput.future_statuses import FuturePolicy
 from btmon_pvoutput.sink import PVOutput, describe_time_zone
 

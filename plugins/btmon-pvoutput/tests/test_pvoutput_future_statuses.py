@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.clocks import Clock
-from helpers.clocks import Clock as WaitingClock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries
 from servers.pvoutput import PVOutputServer, Reply
 
 from btcore import Batch, Reject, Retry, Sample, Stop
 from btcore.journal import Entry
+from btcore.testing import Clock
+from btcore.testing import Clock as WaitingClock
 from btmon_pvoutput.future_statuses import MAX_WAIT, FuturePolicy
 from btmon_pvoutput.sink import PVOutput
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from helpers.clocks import Clock
 from helpers.folders import SERVERS
 from servers.pvoutput import PVOutputServer
+
+from btcore.testing import Clock
 
 pytestmark = pytest.mark.servers
 

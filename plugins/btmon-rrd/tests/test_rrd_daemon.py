@@ -13,12 +13,12 @@ from helpers.journal_entries import ecm1240_entries
 from helpers.rrd_files import START, batch_of, file_info, rates, readings_of_values
 from helpers.running_sink import RunningSink, sink_offset
 from helpers.small_disk import small_disk
-from helpers.waiting import wait_for
 from servers.rrdcached import Rrdcached
 
 from btcore import Batch, Retry, Stop
 from btcore.cli import main
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btmon_rrd.plugin import Rrd
 from btmon_rrd.rrdcached import Connection, parse_address
 from btmon_rrd.rrdcached import connect as connect_to

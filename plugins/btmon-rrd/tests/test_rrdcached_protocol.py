@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from helpers.waiting import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.raw_server import RawServer
 
 from btcore import Retry
+from btcore.testing.kit.waiting import PATIENCE
 from btmon_rrd.daemon import _commands
 from btmon_rrd.rrdcached import MAX_ANSWER_BYTES, MAX_LINE, Address, Connection, connect, line, parse_address
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from helpers.running_source import RunningSource
-from helpers.waiting import wait_for
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 from servers.serial_line import Wire
 
 from btcore import Context, Retry, pack
 from btcore.journal.memory import MemoryJournal
+from btcore.testing import wait_for
 from btmon_serial import nearby, usb
 from btmon_serial.line import SerialLine
 

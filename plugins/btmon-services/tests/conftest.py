@@ -4,11 +4,12 @@
 from collections.abc import Iterator
 
 import pytest
-from servers.recorder import Recorder
+
+from btcore.testing import HostedService
 
 
 @pytest.fixture
-def server() -> Iterator[Recorder]:
+def server() -> Iterator[HostedService]:
     """Run a service that takes everything."""
-    with Recorder() as running:
+    with HostedService() as running:
         yield running

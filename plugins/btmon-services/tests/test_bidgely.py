@@ -9,16 +9,15 @@ from xml.etree.ElementTree import Element
 
 import pytest
 from helpers.btmon_requests import scenario, scenario_names, toml_described_map
-from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
 from helpers.xml_values import xml_values
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import Clock, HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -46,7 +45,7 @@ def numbers(request: Request, channel: str, stream: str = ENERGY) -> Iterator[tu
         yield int(datum.get("time", "")), float(datum.get("value", ""))
 
 
-def sent(server: Recorder, channel: str) -> list[tuple[int, float, float]]:
+def sent(server: HostedService, channel: str) -> list[tuple[int, float, float]]:
     """Return time, W and Wh of a channel, of all requests."""
     energies, watts = (
         [one for request in server.requests for one in numbers(request, channel, stream)] for stream in (ENERGY, POWER)
@@ -56,7 +55,7 @@ def sent(server: Recorder, channel: str) -> list[tuple[int, float, float]]:
 
 
 @pytest.mark.parametrize("name", TYPICAL)
-def test_bidgely_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_bidgely_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, content type, meters, descriptions and times are the same, request for request."""
     golden = scenario("bidgely", name)
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -71,7 +70,7 @@ def test_bidgely_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", TYPICAL)
-def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: HostedService, tmp_path: Path, name: str) -> None:
     """QUIRKS E11, A1: btmon sent net energy, which falls for a load, and watts both ways added, with a sign.
 
     btmon's map is taken over as it is: of type 0 and 10 what was used counts, of type 1 what was generated.
@@ -104,7 +103,7 @@ def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, 
     ],
 )
 def test_what_generates_is_counted_the_other_way(
-    server: Recorder, tmp_path: Path, polarity: str, target: str, exported: bool
+    server: HostedService, tmp_path: Path, polarity: str, target: str, exported: bool
 ) -> None:
     """By its type, or as `direction` says; the same whatever sign the site has."""
     golden = scenario("bidgely", TYPICAL[0])
@@ -114,7 +113,7 @@ def test_what_generates_is_counted_the_other_way(
     assert sent(server, "XXX345_ch2") == expected
 
 
-def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> None:
+def test_a_description_may_hold_anything(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E7: btmon sent quotes and ampersands as they are, which is no XML; without any, the id is shown."""
     target = 'Mum & "Dad" <\u0001é>'
     meters = f"map = {{ ch1 = {{ description = {json.dumps(target)} }}, ch2 = {{}} }}"
@@ -127,7 +126,7 @@ def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> No
     ]
 
 
-def test_nothing_is_sent_of_channels_that_no_meter_has(server: Recorder, tmp_path: Path) -> None:
+def test_nothing_is_sent_of_channels_that_no_meter_has(server: HostedService, tmp_path: Path) -> None:
     """A channel that the meter has not is left out, and a request that would be empty is not made."""
     process_batches(
         sink_from_toml(
@@ -158,7 +157,7 @@ def test_address_and_map_are_needed(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_is_no_success_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]
 ) -> None:
     """QUIRKS E2: btmon took whatever came for success; an error in an answer of 200 is one."""
     server.answer = reply
@@ -167,7 +166,7 @@ def test_an_answer_that_is_no_success_is_understood(
         process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_path: Path) -> None:
+def test_requests_are_a_minute_apart_also_after_an_outage(server: HostedService, tmp_path: Path) -> None:
     """A week's readings go in requests of 200 readings at most, one a minute, each reading once and in order."""
     clock, at = Clock(), list[float]()
 

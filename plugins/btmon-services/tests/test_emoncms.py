@@ -15,10 +15,10 @@ from helpers.btmon_requests import scenario, scenario_names
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -79,9 +79,9 @@ def _stored(row: list[object], ahead: int) -> Iterator[Input]:
 
 
 @pytest.fixture
-def server() -> Iterator[Recorder]:
+def server() -> Iterator[HostedService]:
     """Run an emoncms that says ok."""
-    with Recorder(Reply(200, "ok")) as running:
+    with HostedService(Reply(200, "ok")) as running:
         yield running
 
 
@@ -102,7 +102,7 @@ def posted(request: Request) -> Iterator[Input]:
 @pytest.mark.parametrize(
     "name", [TYPICAL, "ecm1240bin_steady.node", "gem48ptbin_steady.typical", "gem48ptbin_steady.include_current"]
 )
-def test_emoncms_stores_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_emoncms_stores_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Times, node, names, values and their order are the same; here in one request a pass, not one a reading."""
     golden = scenario("oem", name)
     server.answer = account = Emoncms()
@@ -115,7 +115,7 @@ def test_emoncms_stores_what_btmon_sent(server: Recorder, tmp_path: Path, name: 
     assert len(server.requests) == len(golden.passes)
 
 
-def test_amperes_of_an_ecm_are_sent_when_asked_for(server: Recorder, tmp_path: Path) -> None:
+def test_amperes_of_an_ecm_are_sent_when_asked_for(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E12: with btmon the switch did nothing for an ECM; all else is the same."""
     golden = scenario("oem", "ecm1240bin_steady.include_current")
     server.answer = account = Emoncms()
@@ -127,7 +127,7 @@ def test_amperes_of_an_ecm_are_sent_when_asked_for(server: Recorder, tmp_path: P
     assert [one for one in account.inputs if one not in more] == expected
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+def test_watts_are_net_where_btmon_added_both_directions(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     golden = scenario("oem", TYPICAL)
     server.answer = account = Emoncms()
@@ -136,7 +136,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
     assert watts == [2187.7, 2301.1, 970.22, -1746.55, -812.7, 0.0, 0.0]
 
 
-def test_what_is_not_known_is_left_out(server: Recorder, tmp_path: Path) -> None:
+def test_what_is_not_known_is_left_out(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS B1: emoncms stores a null as 0, and btmon sent 0 degrees for a sensor that is not there."""
     golden = scenario("oem", "gem48ptbin_steady.typical")
     server.answer = account = Emoncms()
@@ -147,7 +147,7 @@ def test_what_is_not_known_is_left_out(server: Recorder, tmp_path: Path) -> None
     assert missing == {"XXX234_t3"}
 
 
-def test_the_key_is_a_header_and_the_rest_a_form(server: Recorder, tmp_path: Path) -> None:
+def test_the_key_is_a_header_and_the_rest_a_form(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E7, E8: btmon had the key, and braces as they are, in the address, and posted nothing."""
     golden = scenario("oem", TYPICAL)
     server.answer = Emoncms()
@@ -160,7 +160,7 @@ def test_the_key_is_a_header_and_the_rest_a_form(server: Recorder, tmp_path: Pat
 
 
 @pytest.mark.parametrize("page", ["", "/", "/input/post.json", "/input/post", "/input/bulk.json"])
-def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: Path, page: str) -> None:
+def test_the_address_of_btmon_s_page_is_understood(server: HostedService, tmp_path: Path, page: str) -> None:
     """`oem_url` named one page: a configuration that was taken over reaches the bulk page beside it."""
     golden = scenario("oem", TYPICAL)
     configuration = table(server.url, golden.options).replace("/emoncms", f"/emoncms{page}")
@@ -169,7 +169,7 @@ def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: P
 
 
 @pytest.mark.parametrize("reply", [Reply(200, "ok"), Reply(200, '"ok"\n'), Reply(200, '{"success": true}')])
-def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
+def test_every_success_is_understood(server: HostedService, tmp_path: Path, reply: Reply) -> None:
     """Text or JSON, as different versions of emoncms answer."""
     golden = scenario("oem", TYPICAL)
     server.answer = reply
@@ -193,7 +193,7 @@ def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Re
     ],
 )
 def test_every_failure_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception], words: str
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception], words: str
 ) -> None:
     """HTTP 200 may be an error: bad data, a missing or read-only key (nothing at all), a page of PHP's."""
     golden = scenario("oem", TYPICAL)
@@ -211,7 +211,7 @@ def test_a_node_that_emoncms_would_change_is_refused(tmp_path: Path, node: str) 
 
 
 def test_two_meters_whose_numbers_end_alike_are_told_apart(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """QUIRKS E5: 312345 and 413345 were both XXX345; each has its own inputs, by more digits or by all of them."""
     server.answer = account = Emoncms()
@@ -234,7 +234,7 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
 
 @pytest.mark.parametrize("failure", [Reply(500), Reply(200, "<b>Fatal error</b>"), Reply(wire="reset")])
 def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
-    server: Recorder, tmp_path: Path, failure: Reply
+    server: HostedService, tmp_path: Path, failure: Reply
 ) -> None:
     """emoncms.org takes nothing behind what it has."""
     server.answer = account = Emoncms()
@@ -246,7 +246,7 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     assert times == sorted(set(times))
 
 
-def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_path: Path) -> None:
+def test_after_a_wrong_key_was_mended_nothing_is_missing(server: HostedService, tmp_path: Path) -> None:
     """Golden `error_body`: the sink stops; with the right key and a restart all that waited is delivered."""
     golden = scenario("oem", "ecm1240bin_steady.error_body")
     server.answer = golden.requests[0].reply
@@ -260,7 +260,7 @@ def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_p
     assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
-def test_a_clock_that_is_wrong_is_allowed_for(server: Recorder, tmp_path: Path) -> None:
+def test_a_clock_that_is_wrong_is_allowed_for(server: HostedService, tmp_path: Path) -> None:
     """Each request says when it was sent, by the clock that the readings have."""
     process_batches(
         sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY})).instance, scenario("oem", TYPICAL).batches()
@@ -268,7 +268,7 @@ def test_a_clock_that_is_wrong_is_allowed_for(server: Recorder, tmp_path: Path) 
     assert abs(int(server.requests[0].form["sentat"]) - time.time()) < 60
 
 
-def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_readings_and_no_key(server: HostedService, tmp_path: Path) -> None:
     """One line for each request."""
     golden = scenario("oem", TYPICAL)
     lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -11,10 +11,10 @@ from helpers.configured_sink import sink_from_toml
 from helpers.expected_flows import expected_flows
 from helpers.plugin_calls import process_batches
 from helpers.xml_values import xml_values
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -45,7 +45,7 @@ def energies(requests: list[Request], sensor: str) -> list[float]:
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_enersave_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, token, sensors, types, descriptions and times are the same, request for request."""
     golden = scenario("enersave", name)
     process_batches(
@@ -68,7 +68,7 @@ def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_energy_is_a_counter_that_never_falls(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_energy_is_a_counter_that_never_falls(server: HostedService, tmp_path: Path, name: str) -> None:
     """QUIRKS E11: btmon sent the net energy, which falls for a load; here it is the counter of what was used."""
     golden = scenario("enersave", name)
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -79,7 +79,7 @@ def test_energy_is_a_counter_that_never_falls(server: Recorder, tmp_path: Path, 
     assert btmon != sorted(btmon)
 
 
-def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -> None:
+def test_auxiliary_channels_have_one_counter(server: HostedService, tmp_path: Path) -> None:
     """The energy of a channel without a direction is what btmon sent."""
     golden = scenario("enersave", SENT[0])
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -97,7 +97,9 @@ def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -
         ('type = 1, direction = "import"', False),
     ],
 )
-def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path, target: str, exported: bool) -> None:
+def test_what_generates_is_counted_the_other_way(
+    server: HostedService, tmp_path: Path, target: str, exported: bool
+) -> None:
     """Type 1 is what generates, also in a map that was taken over from btmon; `direction` says otherwise."""
     golden = scenario("enersave", SENT[0])
     text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ {target} }} }}\n'
@@ -137,7 +139,7 @@ def test_the_token_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_is_no_success_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]
 ) -> None:
     """QUIRKS E2: btmon took whatever came for success; an error in an answer of 200 is one."""
     server.answer = reply

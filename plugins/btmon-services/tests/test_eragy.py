@@ -10,10 +10,10 @@ from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -38,14 +38,14 @@ def values(request: Request) -> dict[tuple[str, int], float]:
     }
 
 
-def of(server: Recorder, unit: str) -> list[tuple[int, float]]:
+def of(server: HostedService, unit: str) -> list[tuple[int, float]]:
     """Return times and Wh of an MTU, of all requests."""
     found = [one for request in server.requests for one in values(request).items()]
     return [(time, energy) for (name, time), energy in found if name == unit]
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, content type, gateway, token, ids and times are the same, request for request."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
@@ -60,7 +60,7 @@ def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_watts_are_cumulative_watt_hours(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_watts_are_cumulative_watt_hours(server: HostedService, tmp_path: Path, name: str) -> None:
     """QUIRKS E11: btmon sent power in an element called cumulative; the format means a counter in Wh: what was used."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
@@ -72,7 +72,9 @@ def test_watts_are_cumulative_watt_hours(server: Recorder, tmp_path: Path, name:
 
 @pytest.mark.parametrize("polarity", ["btmon", "brultech"])
 @pytest.mark.parametrize("named", ["312345_ch2", "ch2"])
-def test_what_generates_is_an_mtu_of_its_own_type(server: Recorder, tmp_path: Path, polarity: str, named: str) -> None:
+def test_what_generates_is_an_mtu_of_its_own_type(
+    server: HostedService, tmp_path: Path, polarity: str, named: str
+) -> None:
     """A channel in `generation` has what was exported, and type 1; all others what was used, and type 0."""
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
@@ -98,7 +100,7 @@ def test_what_generates_must_measure_energy(tmp_path: Path) -> None:
     ]
 
 
-def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Path) -> None:
+def test_a_channel_is_one_mtu_with_all_its_times(server: HostedService, tmp_path: Path) -> None:
     """Deviation: btmon wrote an MTU for each number; the format has one with a type, and its times in order."""
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
@@ -132,7 +134,7 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_is_no_success_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]
 ) -> None:
     """Words other than `<xml>0</xml>` are no success."""
     server.answer = reply
@@ -142,7 +144,7 @@ def test_an_answer_that_is_no_success_is_understood(
 
 
 @pytest.mark.parametrize("reply", [TAKEN, Reply(200, "<xml> 0 </xml>\n"), Reply(200, ""), Reply(204)])
-def test_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
+def test_success_is_understood(server: HostedService, tmp_path: Path, reply: Reply) -> None:
     """Neither blanks nor an answer without a body, as other receivers of these posts give, make a failure of it."""
     server.answer = reply
     golden = scenario("eragy", SENT[0])
@@ -150,7 +152,7 @@ def test_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -
     assert len(server.requests) == len(golden.requests)
 
 
-def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_path: Path) -> None:
+def test_a_week_s_readings_go_in_requests_of_a_hundred(server: HostedService, tmp_path: Path) -> None:
     """After an outage a request never has more than a hundred readings, and every reading comes once, in order."""
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])

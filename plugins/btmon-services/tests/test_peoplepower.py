@@ -12,10 +12,11 @@ from helpers.expected_flows import expected_flows
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
 from helpers.xml_values import xml_values
-from servers.recorder import Recorder, Reply, Request, request
 
 from btcore import Batch, Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
+from btcore.testing.kit.hosted_service import request
 
 pytestmark = pytest.mark.servers
 
@@ -74,7 +75,7 @@ def kinds(requests: list[Request]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_people_power_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_people_power_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, token, devices and times are the same, request for request, the devices first."""
     server.answer = ACK
     golden = scenario("peoplepower", name)
@@ -82,7 +83,7 @@ def test_people_power_gets_what_btmon_sent(server: Recorder, tmp_path: Path, nam
     assert [seen(sent) for sent in server.requests] == [seen(sent) for sent in all_of(golden)]
 
 
-def test_the_numbers_of_messages_rise_also_over_a_restart(server: Recorder, tmp_path: Path) -> None:
+def test_the_numbers_of_messages_rise_also_over_a_restart(server: HostedService, tmp_path: Path) -> None:
     """Deviation: btmon began again with 1 at each start; the service wants numbers that rise for ever."""
     server.answer = ACK
     golden = scenario("peoplepower", TYPICAL)
@@ -94,7 +95,7 @@ def test_the_numbers_of_messages_rise_also_over_a_restart(server: Recorder, tmp_
     assert len(server.requests) == 9
 
 
-def test_what_is_sent_again_has_a_number_of_its_own(server: Recorder, tmp_path: Path) -> None:
+def test_what_is_sent_again_has_a_number_of_its_own(server: HostedService, tmp_path: Path) -> None:
     """A message that was not taken goes out again under the next number."""
     server.answer = ACK
     server.fail(ACK, reply("ERR"), Reply(500))
@@ -107,7 +108,7 @@ def test_what_is_sent_again_has_a_number_of_its_own(server: Recorder, tmp_path: 
 @pytest.mark.parametrize("polarity", ["btmon", "brultech"])
 @pytest.mark.parametrize("generation", ["", 'generation = ["ch2"]\n'])
 def test_watts_and_watt_hours_of_a_device_are_of_one_direction(
-    server: Recorder, tmp_path: Path, polarity: str, generation: str
+    server: HostedService, tmp_path: Path, polarity: str, generation: str
 ) -> None:
     """QUIRKS A1, A2: btmon added both directions and sent net energy, which falls; here what was used, or generated."""
     server.answer = ACK
@@ -135,7 +136,7 @@ def test_what_generates_must_be_in_the_map(tmp_path: Path) -> None:
     ]
 
 
-def test_a_device_s_id_may_hold_anything(server: Recorder, tmp_path: Path) -> None:
+def test_a_device_s_id_may_hold_anything(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E7: an id is written properly, and the same device is added once."""
     server.answer = ACK
     text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch1 = "<é&", ch2 = "<é&" }}\n'
@@ -145,7 +146,7 @@ def test_a_device_s_id_may_hold_anything(server: Recorder, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("refusal", [reply("NACK"), reply("ERROR"), reply("ERR_FORMAT")])
 def test_devices_that_are_not_added_hold_up_nothing(
-    server: Recorder, tmp_path: Path, refusal: Reply, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, refusal: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They may be known already: readings are sent all the same, once they are taken no device is added again."""
     caplog.set_level("INFO")
@@ -157,7 +158,7 @@ def test_devices_that_are_not_added_hold_up_nothing(
     assert "the devices were not added: People Power answered 200: " in caplog.text
 
 
-def test_devices_are_added_again_until_something_is_taken(server: Recorder, tmp_path: Path) -> None:
+def test_devices_are_added_again_until_something_is_taken(server: HostedService, tmp_path: Path) -> None:
     """While neither devices nor readings are taken, the devices go first again."""
     server.answer = ACK
     server.fail(reply("ERROR"), reply("ERROR"), Reply(500), ACK, ACK)
@@ -168,7 +169,7 @@ def test_devices_are_added_again_until_something_is_taken(server: Recorder, tmp_
 
 @pytest.mark.parametrize("refusal", [Reply(400, "no"), Reply(413, ""), Reply(422, "known"), Reply(500, "known")])
 def test_a_refusal_of_the_devices_takes_no_readings_along(
-    server: Recorder, tmp_path: Path, refusal: Reply, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, refusal: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody asked for the readings yet: they are sent, and not set aside; the refusal is told once."""
     server.answer = lambda request: refusal if request.xml.find("add") is not None else ACK
@@ -179,7 +180,7 @@ def test_a_refusal_of_the_devices_takes_no_readings_along(
     assert (worker.dead_letters, worker.stop_reason, caplog.text.count("the devices were not added")) == (0, "", 1)
 
 
-def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: Recorder, tmp_path: Path) -> None:
+def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: HostedService, tmp_path: Path) -> None:
     """A service that wants to be left alone is not asked for the readings either."""
     server.answer = Reply(503, "", {"Retry-After": "40"})
     golden = scenario("peoplepower", TYPICAL)
@@ -188,7 +189,7 @@ def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: Recorder, tmp
     assert (error.value.after, kinds(server.requests)) == (40.0, ["add"])
 
 
-def test_a_batch_without_samples_adds_the_devices_alone(server: Recorder, tmp_path: Path) -> None:
+def test_a_batch_without_samples_adds_the_devices_alone(server: HostedService, tmp_path: Path) -> None:
     """The first reading of a meter has no sample: only the devices are sent, again while they are refused."""
     server.answer = ACK
     server.fail(reply("NACK"))
@@ -200,7 +201,7 @@ def test_a_batch_without_samples_adds_the_devices_alone(server: Recorder, tmp_pa
 
 
 @pytest.mark.parametrize("status", ["ACK", "CONT", "ack"])
-def test_success_is_understood(server: Recorder, tmp_path: Path, status: str) -> None:
+def test_success_is_understood(server: HostedService, tmp_path: Path, status: str) -> None:
     """A message is taken when the answer says ACK, or CONT: that somebody is looking."""
     server.answer = reply(status)
     golden = scenario("peoplepower", TYPICAL)
@@ -227,7 +228,7 @@ def test_success_is_understood(server: Recorder, tmp_path: Path, status: str) ->
 )
 @pytest.mark.parametrize("add", ["true", "false"])
 def test_an_answer_that_is_no_success_is_understood(
-    server: Recorder, tmp_path: Path, answer: Reply, error: type[Exception], add: str
+    server: HostedService, tmp_path: Path, answer: Reply, error: type[Exception], add: str
 ) -> None:
     """QUIRKS E2: btmon took NACK for success. Every result code that is documented has its meaning."""
     server.answer = answer
@@ -237,7 +238,7 @@ def test_an_answer_that_is_no_success_is_understood(
         process_batches(sink_from_toml(tmp_path, table(server.url, options)).instance, golden.batches())
 
 
-def test_a_dry_run_shows_the_devices_once(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_devices_once(server: HostedService, tmp_path: Path) -> None:
     """What would be sent is told, the devices before the first batch; nothing is sent."""
     golden = scenario("peoplepower", TYPICAL)
     lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -9,9 +9,9 @@ from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -30,7 +30,7 @@ def seen(request: Request) -> tuple[str, str, str, str]:
 
 
 @pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
-def test_plotwatt_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_plotwatt_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, credentials and every number are the same, request for request."""
     golden = scenario("plotwatt", name)
     sink = sink_from_toml(tmp_path, table(server.url, golden.options))
@@ -38,7 +38,7 @@ def test_plotwatt_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: s
     assert [seen(request) for request in server.requests] == [seen(request) for request in golden.requests]
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+def test_watts_are_net_where_btmon_added_both_directions(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W; nothing else differs."""
     golden = scenario("plotwatt", TYPICAL)
     sink = sink_from_toml(tmp_path, table(server.url, golden.options))
@@ -51,7 +51,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
     assert differing == [("0.97022", "1.70600"), ("-1.74655", "1.91109"), ("0.00000", "1.40020")]
 
 
-def test_the_body_is_declared_as_what_it_is(server: Recorder, tmp_path: Path) -> None:
+def test_the_body_is_declared_as_what_it_is(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E8: btmon called it XML."""
     golden = scenario("plotwatt", TYPICAL)
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -75,7 +75,7 @@ def test_a_map_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_what_only_a_person_can_mend_parks_the_sink(
-    server: Recorder, tmp_path: Path, reply: Reply, stop_reason: str
+    server: HostedService, tmp_path: Path, reply: Reply, stop_reason: str
 ) -> None:
     """A meter that PlotWatt does not know, a wrong key or address: the sink stops, says why, and keeps its readings."""
     server.answer = reply
@@ -86,7 +86,7 @@ def test_what_only_a_person_can_mend_parks_the_sink(
     assert (worker.delivered, worker.dead_letters, stop_reason in worker.stop_reason) == (0, 0, True)
 
 
-def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_path: Path) -> None:
+def test_a_week_s_readings_go_in_requests_of_a_hundred(server: HostedService, tmp_path: Path) -> None:
     """A request never has more than a hundred readings, and every reading comes once, in order."""
     golden = scenario("plotwatt", TYPICAL)
     worker = deliver_entries(

@@ -10,10 +10,10 @@ from helpers.btmon_requests import scenario
 from helpers.configured_sink import sink_from_toml
 from helpers.hosted_services import SERVICES, service_sink
 from helpers.plugin_calls import make_context
-from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Number, Sample
 from btcore.config.site import Sink
+from btcore.testing import HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -38,14 +38,14 @@ def opened(of: Sink) -> Any:  # noqa: ANN401 - the instances have many classes
     return instance
 
 
-def test_what_was_sent_is_counted(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_what_was_sent_is_counted(server: HostedService, tmp_path: Path, name: str) -> None:
     """Each reading that ends a sample; the first one of a meter, which has none, was not sent."""
     assert (len(BATCH.readings), len(BATCH.samples)) == (4, 3)
     assert opened(service_sink(name, server, tmp_path)).process_batch(BATCH) == 3
     assert len(server.taken) >= 1
 
 
-def test_what_is_not_wanted_is_not_counted(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_what_is_not_wanted_is_not_counted(server: HostedService, tmp_path: Path, name: str) -> None:
     """A map of other meters, keys of others, or a batch of readings without samples."""
     instance = opened(service_sink(name, server, tmp_path))
     assert instance.process_batch(Batch(BATCH.readings[:1])) == 0
@@ -56,7 +56,7 @@ def test_what_is_not_wanted_is_not_counted(server: Recorder, tmp_path: Path, nam
         assert [request for request in server.taken if b"<add " not in request.body] == []
 
 
-def test_what_is_not_known_is_not_counted(server: Recorder, tmp_path: Path) -> None:
+def test_what_is_not_known_is_not_counted(server: HostedService, tmp_path: Path) -> None:
     """Of a sample whose power is not known nothing is sent to a service that takes power alone."""
     (first, second, third) = BATCH.samples
     unknown = attrs.evolve(second, calculate=lambda: {**second.values, "ch1_w": None})
@@ -66,7 +66,7 @@ def test_what_is_not_known_is_not_counted(server: Recorder, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("more", ["", 'channels = { "312345" = "7" }\n'])
-def test_what_comes_again_after_a_failure_is_counted_once(server: Recorder, tmp_path: Path, more: str) -> None:
+def test_what_comes_again_after_a_failure_is_counted_once(server: HostedService, tmp_path: Path, more: str) -> None:
     """The first entry was taken, the second one was not: then all three are delivered."""
     instance = opened(service_sink("thingspeak", server, tmp_path, more))
     server.fail(Reply(200, "17"), Reply(500))
@@ -79,7 +79,7 @@ def test_what_comes_again_after_a_failure_is_counted_once(server: Recorder, tmp_
 
 
 def test_a_reading_that_takes_the_place_of_another_of_its_second_counts_as_both(
-    server: Recorder, tmp_path: Path
+    server: HostedService, tmp_path: Path
 ) -> None:
     """Two entries of one second are one, of the later reading; there is nothing of the earlier to be had later."""
     instance = opened(service_sink("thingspeak", server, tmp_path, 'channels = { "312345" = "7" }\n'))
@@ -107,7 +107,9 @@ def goes_on(sample: Sample) -> Sample:
 
 
 @pytest.mark.parametrize("name", CUMULATIVE)
-def test_a_cumulative_value_goes_on_where_the_meter_began_anew(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_a_cumulative_value_goes_on_where_the_meter_began_anew(
+    server: HostedService, tmp_path: Path, name: str
+) -> None:
     """Whatever the meter's own counter shows: a service holds a counter that falls to be an error."""
     opened(service_sink(name, server, tmp_path)).process_batch(
         Batch(BATCH.readings, tuple(map(goes_on, BATCH.samples)))
@@ -117,7 +119,7 @@ def test_a_cumulative_value_goes_on_where_the_meter_began_anew(server: Recorder,
     assert "1.0000" not in text
 
 
-def test_emoncms_gets_each_direction_when_asked_for(server: Recorder, tmp_path: Path) -> None:
+def test_emoncms_gets_each_direction_when_asked_for(server: HostedService, tmp_path: Path) -> None:
     """Net energy falls where more is exported than imported; `pwh` and `nwh` of a channel never do."""
     opened(service_sink("emoncms", server, tmp_path, "include_directions = true\n")).process_batch(BATCH)
     rows = server.requests[0].form["data"]

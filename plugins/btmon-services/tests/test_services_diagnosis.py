@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from helpers.hosted_services import SECRET, SECRET_IN_URL, SERVICES, service_sink
-from servers.recorder import Recorder, Reply
 
 from btcore import DiagnosisContext, Finding
 from btcore.config.site import Sink
+from btcore.testing import HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -27,7 +27,7 @@ def diagnose(sink: Sink) -> list[Finding]:
 @pytest.mark.parametrize("reply", [Reply(), Reply(401, "no"), Reply(404, "no such page"), Reply(500, "oops")])
 def test_a_service_that_answers_is_there(name: str, reply: Reply, tmp_path: Path) -> None:
     """Whatever it says of its first page; it is sent neither a key nor data."""
-    with Recorder() as server:
+    with HostedService() as server:
         sink = service_sink(name, server, tmp_path)
         server.answer = reply
         assert diagnose(sink) == []
@@ -40,7 +40,7 @@ def test_a_service_that_answers_is_there(name: str, reply: Reply, tmp_path: Path
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
     """The finding says where it was looked for, and shows no secret."""
-    with Recorder() as server:
+    with HostedService() as server:
         sink = service_sink(name, server, tmp_path)
     (found,) = diagnose(sink)
     assert (found.code, f"127.0.0.1:{server.port}" in found.text or "127.0.0.1" in found.text) == ("unreachable", True)
@@ -52,7 +52,7 @@ def test_a_service_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("reply", "codes"), [(Reply(200, "[]"), []), (Reply(401, "no"), ["credentials"])])
 def test_emoncms_is_asked_whether_it_takes_the_key(reply: Reply, codes: list[str], tmp_path: Path) -> None:
     """The list of feeds needs the key, and changes nothing."""
-    with Recorder() as server:
+    with HostedService() as server:
         sink = service_sink("emoncms", server, tmp_path)
         server.answer = reply
         assert [one.code for one in diagnose(sink)] == codes

@@ -10,16 +10,15 @@ from xml.sax.saxutils import escape
 
 import pytest
 from helpers.btmon_requests import scenario, scenario_names
-from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.hosted_services import SECRET, SECRET_IN_URL, SERVICES, service_sink
 from helpers.journal_entries import entries_of
 from helpers.plugin_calls import make_context, preview_batches, process_batches
-from servers.recorder import Recorder, Reply
 
 from btcore import Retry
 from btcore.errors import ConfigurationError
 from btcore.journal.opening import DEFAULT, open_journal
+from btcore.testing import Clock, HostedService, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -50,7 +49,7 @@ def seconds(time: str | None) -> int:
 class Repair(Clock):
     """A clock on which a service that is down comes back while somebody waits for it the third time."""
 
-    def __init__(self, server: Recorder) -> None:
+    def __init__(self, server: HostedService) -> None:
         """Begin with the service down."""
         super().__init__()
         self._server = server
@@ -67,7 +66,7 @@ class Repair(Clock):
 
 @pytest.mark.parametrize(("name", "recording"), FAILURES)
 def test_everything_is_delivered_once_when_the_service_is_back(
-    server: Recorder, tmp_path: Path, name: str, recording: str
+    server: HostedService, tmp_path: Path, name: str, recording: str
 ) -> None:
     """QUIRKS C5: what btmon could not send was lost; here it comes again until it is taken, once and in order."""
     golden = scenario(SERVICES[name].btmon, recording)
@@ -82,7 +81,7 @@ def test_everything_is_delivered_once_when_the_service_is_back(
     assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
-def test_a_dry_run_sends_nothing_and_shows_no_secret(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_a_dry_run_sends_nothing_and_shows_no_secret(server: HostedService, tmp_path: Path, name: str) -> None:
     """Golden `skip_upload`: what would be sent is told (QUIRKS E4: btmon told nothing), without key and address."""
     golden = scenario(SERVICES[name].btmon, "ecm1240bin_steady.skip_upload")
     lines = preview_batches(service_sink(name, server, tmp_path).instance, golden.batches())
@@ -101,7 +100,7 @@ def test_a_dry_run_sends_nothing_and_shows_no_secret(server: Recorder, tmp_path:
     ],
 )
 def test_no_text_shows_a_secret(
-    server: Recorder, tmp_path: Path, name: str, reply: Reply, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, name: str, reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     """QUIRKS E3: neither the log at debug level, nor what is kept of a failure, nor a repr has a secret in it."""
     caplog.set_level(logging.DEBUG)
@@ -116,7 +115,7 @@ def test_no_text_shows_a_secret(
     assert len(server.requests) >= 1
 
 
-def test_no_error_shows_a_secret(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_no_error_shows_a_secret(server: HostedService, tmp_path: Path, name: str) -> None:
     """A connection that fails raises what tells the host, and nothing else of the address."""
     to = service_sink(name, server, tmp_path)
     server.down()
@@ -127,7 +126,7 @@ def test_no_error_shows_a_secret(server: Recorder, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["bidgely", "enersave", "peoplepower", "plotwatt", "wattzon"])
-def test_a_map_of_what_measures_no_power_is_refused(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_a_map_of_what_measures_no_power_is_refused(server: HostedService, tmp_path: Path, name: str) -> None:
     """A temperature, or a single number, has neither power nor energy that could be sent as such."""
     table = SERVICES[name].table.replace("URL", server.url).replace("{ ch1 =", "{ t1 =")
     with pytest.raises(ConfigurationError) as error:
@@ -137,7 +136,7 @@ def test_a_map_of_what_measures_no_power_is_refused(server: Recorder, tmp_path: 
     ]
 
 
-def test_a_service_that_hangs_is_given_up_in_time(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_a_service_that_hangs_is_given_up_in_time(server: HostedService, tmp_path: Path, name: str) -> None:
     """No answer within the time-out is a failure that passes."""
     to = service_sink(name, server, tmp_path, 'timeout = "200ms"\n')
     server.fail(Reply(wire="hang"))
@@ -166,7 +165,7 @@ def test_a_service_that_hangs_is_given_up_in_time(server: Recorder, tmp_path: Pa
     ],
 )
 def test_a_service_of_which_nothing_is_known_warns_once(
-    server: Recorder,
+    server: HostedService,
     tmp_path: Path,
     name: str,
     own_address: bool,

@@ -7,9 +7,9 @@ import pytest
 from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
 from helpers.hosted_services import SERVICES, service_sink
 from helpers.journal_entries import ecm1240_entries
-from servers.recorder import Recorder
 
 from btcore.config.site import Sink
+from btcore.testing import HostedService
 
 pytestmark = pytest.mark.servers
 
@@ -17,14 +17,14 @@ NAMED = [name for name, case in SERVICES.items() if "ch1 =" in case.table or "31
 """Those whose own settings name a meter or a channel."""
 
 
-def mistyped(name: str, server: Recorder, folder: Path) -> Sink:
+def mistyped(name: str, server: HostedService, folder: Path) -> Sink:
     """Make a sink of a service whose settings name a meter that does not exist."""
     server.answer = SERVICES[name].taken
     table = SERVICES[name].table.replace("312345", "399999").replace("{ ch1 =", '{ "399999_ch1" =')
     return sink_from_toml(folder, f"[sink.{name}]\n{table.replace('URL', server.url)}")
 
 
-def times(name: str, server: Recorder) -> list[str | None]:
+def times(name: str, server: HostedService) -> list[str | None]:
     """Return the times of what was sent, in order, and forget it."""
     found = [time for request in server.requests for time in SERVICES[name].times(request)]
     server.requests.clear()
@@ -39,7 +39,7 @@ def test_most_services_name_meters() -> None:
 @pytest.mark.parametrize(
     ("name", "mistake"), [*((name, "own") for name in NAMED), *((name, "meters") for name in SERVICES)]
 )
-def test_mending_it_sends_everything(server: Recorder, tmp_path: Path, name: str, mistake: str) -> None:
+def test_mending_it_sends_everything(server: HostedService, tmp_path: Path, name: str, mistake: str) -> None:
     """As if the settings had been right from the start; nothing was said to be delivered before."""
     folder, fresh = tmp_path / "mended", tmp_path / "fresh"
     folder.mkdir()

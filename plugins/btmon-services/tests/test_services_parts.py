@@ -13,9 +13,9 @@ from helpers.btmon_requests import scenario
 from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
 from helpers.journal_entries import ecm1240_entries
 from helpers.plugin_calls import make_context
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Batch, Reject, Retry, Sample, Stop
+from btcore.testing import HostedService, Reply, Request
 from btmon_services.channel_checker import MAX_WARNINGS
 
 pytestmark = pytest.mark.servers
@@ -44,7 +44,7 @@ def sample() -> Sample:
     return scenario("thingspeak", "ecm1240bin_steady.typical").batches()[-1].samples[0]
 
 
-def parts(server: Recorder, folder: Path, table: str) -> dict[str, Any]:
+def parts(server: HostedService, folder: Path, table: str) -> dict[str, Any]:
     """Return the parts of a sink, opened."""
     whole: Any = sink_from_toml(folder, table.replace("URL", server.url)).instance
     found: dict[str, Any] = dict(whole.split())
@@ -67,7 +67,7 @@ def renamed(sample: Sample, serial: str) -> Sample:
 # --- ThingSpeak
 
 
-def test_thingspeak_has_a_part_for_each_meter_with_a_key(server: Recorder, tmp_path: Path, sample: Sample) -> None:
+def test_thingspeak_has_a_part_for_each_meter_with_a_key(server: HostedService, tmp_path: Path, sample: Sample) -> None:
     """Each sends its own meter's entries with its own key, single or bulk, and nothing of the others."""
     server.answer = Reply(200, "17")
     found = parts(server, tmp_path, THINGSPEAK)
@@ -86,7 +86,7 @@ def test_thingspeak_has_a_part_for_each_meter_with_a_key(server: Recorder, tmp_p
 
 @pytest.mark.parametrize(("reply", "error"), [(Reply(400), Reject), (Reply(429), Retry), (Reply(401), Stop)])
 def test_what_one_key_meets_is_not_the_others(
-    server: Recorder, tmp_path: Path, sample: Sample, reply: Reply, error: type[Exception]
+    server: HostedService, tmp_path: Path, sample: Sample, reply: Reply, error: type[Exception]
 ) -> None:
     """A refusal, a wait or a wrong key of one meter leaves the next one's entries as they are."""
     server.answer = lambda request: reply if request.headers.get("thingspeakapikey") == "KEY1" else Reply(200, "17")
@@ -98,7 +98,7 @@ def test_what_one_key_meets_is_not_the_others(
 
 
 def test_a_meter_without_a_key_is_told_by_one_part_alone(
-    server: Recorder, tmp_path: Path, sample: Sample, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, sample: Sample, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And a meter that another part sends is told by none."""
     found = parts(server, tmp_path, THINGSPEAK)
@@ -110,7 +110,7 @@ def test_a_meter_without_a_key_is_told_by_one_part_alone(
     ]
 
 
-def test_a_dry_run_of_a_part_shows_its_own_entries(server: Recorder, tmp_path: Path, sample: Sample) -> None:
+def test_a_dry_run_of_a_part_shows_its_own_entries(server: HostedService, tmp_path: Path, sample: Sample) -> None:
     """One line, without the key."""
     found = parts(server, tmp_path, THINGSPEAK)
     lines = [line for serial in found for line in found["399999"].preview_batch(of(serial, [sample]))]
@@ -120,7 +120,7 @@ def test_a_dry_run_of_a_part_shows_its_own_entries(server: Recorder, tmp_path: P
 # --- WattzOn
 
 
-def test_wattzon_has_a_part_for_each_channel(server: Recorder, tmp_path: Path, sample: Sample) -> None:
+def test_wattzon_has_a_part_for_each_channel(server: HostedService, tmp_path: Path, sample: Sample) -> None:
     """One request for each reading; a channel of any meter is one part."""
     server.answer = OK
     found = parts(server, tmp_path, WATTZON)
@@ -131,7 +131,7 @@ def test_wattzon_has_a_part_for_each_channel(server: Recorder, tmp_path: Path, s
     assert [request.path.split("/")[-2] for request in server.requests] == ["kitchen", "boiler", "attic"]
 
 
-def test_a_channel_that_is_refused_leaves_the_others(server: Recorder, tmp_path: Path, sample: Sample) -> None:
+def test_a_channel_that_is_refused_leaves_the_others(server: HostedService, tmp_path: Path, sample: Sample) -> None:
     """It is a channel that is unknown there, not a reading that is wrong."""
     server.answer = lambda request: Reply(400) if "kitchen" in request.path else OK
     found = parts(server, tmp_path, WATTZON)
@@ -164,7 +164,7 @@ SINGLE: Mapping[str, tuple[str, Reply, Callable[[Request], str]]] = {
 @pytest.mark.parametrize("service", SINGLE)
 @pytest.mark.parametrize("failure", [Reply(500), Reply(400)])
 def test_what_was_taken_of_a_batch_is_not_sent_again(
-    server: Recorder, tmp_path: Path, service: str, failure: Reply
+    server: HostedService, tmp_path: Path, service: str, failure: Reply
 ) -> None:
     """The sixth of eight fails: the first five are sent once, whether it is tried again or set aside."""
     table, ok, time = SINGLE[service]
@@ -190,7 +190,7 @@ def test_what_was_taken_of_a_batch_is_not_sent_again(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_refused_before_it_is_sent(
-    server: Recorder, tmp_path: Path, sample: Sample, value: float
+    server: HostedService, tmp_path: Path, sample: Sample, value: float
 ) -> None:
     """With its meter and its name."""
     (part, *_) = parts(server, tmp_path, THINGSPEAK).values()
@@ -200,7 +200,9 @@ def test_a_number_that_is_none_is_refused_before_it_is_sent(
     assert server.requests == []
 
 
-def test_a_date_in_the_future_does_not_hold_up_the_others(server: Recorder, tmp_path: Path, sample: Sample) -> None:
+def test_a_date_in_the_future_does_not_hold_up_the_others(
+    server: HostedService, tmp_path: Path, sample: Sample
+) -> None:
     """An error without a code of its own is tried again, but not until the date is past."""
     server.answer = Reply(200, "<error>timestamp is in the future</error>")
     part = parts(server, tmp_path, WATTZON)["312345_ch1"]
@@ -212,7 +214,7 @@ def test_a_date_in_the_future_does_not_hold_up_the_others(server: Recorder, tmp_
 
 
 def test_any_number_of_meters_that_do_not_fit_fills_no_log(
-    server: Recorder, tmp_path: Path, sample: Sample, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, sample: Sample, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each is told once, up to a number, whatever a source hears."""
     caplog.set_level(logging.WARNING)

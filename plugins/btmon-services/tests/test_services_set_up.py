@@ -10,10 +10,10 @@ from helpers.btmon_requests import scenario
 from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
 from helpers.hosted_services import SERVICES, service_sink
 from helpers.journal_entries import ecm1240_entries, entries_of
-from servers.recorder import Recorder, Reply
 
 from btcore import FORMATS, pack
 from btcore.journal import Entry
+from btcore.testing import HostedService, Reply
 from btcore.web import Answer
 from btmon_services.service import SETTING
 
@@ -58,7 +58,7 @@ def packets(name: str) -> list[Entry]:
     ],
 )
 def test_a_refusal_that_the_settings_cause_costs_nothing(
-    server: Recorder, tmp_path: Path, name: str, refusal: Reply
+    server: HostedService, tmp_path: Path, name: str, refusal: Reply
 ) -> None:
     """After one request the sink stops, with its settings named; once they are mended, all that waited is sent."""
     to = without_waits(service_sink(name, server, tmp_path))
@@ -75,7 +75,7 @@ def test_a_refusal_that_the_settings_cause_costs_nothing(
 
 
 @pytest.mark.parametrize("code", [404, 405])
-def test_a_wrong_address_names_it_first(server: Recorder, tmp_path: Path, name: str, code: int) -> None:
+def test_a_wrong_address_names_it_first(server: HostedService, tmp_path: Path, name: str, code: int) -> None:
     """There may be no such page, or none of that account."""
     to = without_waits(service_sink(name, server, tmp_path))
     server.answer = Reply(code, "<html>no such page</html>")
@@ -127,7 +127,7 @@ def test_words_about_a_reading(text: str) -> None:
     assert not SETTING.fits(Answer(400, text))
 
 
-def test_a_bad_reading_is_still_set_aside_by_itself(server: Recorder, tmp_path: Path) -> None:
+def test_a_bad_reading_is_still_set_aside_by_itself(server: HostedService, tmp_path: Path) -> None:
     """One refusal of a reading among good ones stops nothing."""
     to = service_sink("emoncms", server, tmp_path)
     taken, refused = SERVICES["emoncms"].taken, Reply(200, '{"success": false, "message": "Format error, bad value"}')
@@ -153,7 +153,7 @@ def test_a_bad_reading_is_still_set_aside_by_itself(server: Recorder, tmp_path: 
     ],
 )
 def test_a_channel_that_a_meter_has_not_is_told_with_what_it_has(
-    server: Recorder, tmp_path: Path, service: str, setting: str, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, service: str, setting: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once, by the setting that names it."""
     caplog.set_level(logging.WARNING)
@@ -169,7 +169,7 @@ def test_a_channel_that_a_meter_has_not_is_told_with_what_it_has(
 
 @pytest.mark.parametrize("service", ["eragy", "peoplepower", "thingspeak"])
 def test_so_is_one_in_a_list_or_a_table_of_fields(
-    server: Recorder, tmp_path: Path, service: str, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, service: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Wherever a setting names channels."""
     caplog.set_level(logging.WARNING)
@@ -185,7 +185,7 @@ def test_so_is_one_in_a_list_or_a_table_of_fields(
 
 
 def test_a_channel_of_any_meter_is_told_when_none_has_it(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After ten minutes, or at the end: another meter that has it may be late. Here the ECM has no ch9, the GEM has."""
     caplog.set_level(logging.WARNING)
@@ -227,7 +227,7 @@ def gem_packet(like: Entry) -> bytes:
     ],
 )
 def test_a_stream_that_stands_still_while_power_flows_the_other_way_is_told(
-    server: Recorder, tmp_path: Path, service: str, hint: str, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, service: str, hint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Panels that nobody said are panels: once, with what to write."""
     caplog.set_level(logging.WARNING)

@@ -10,9 +10,9 @@ import pytest
 from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
 from helpers.hosted_services import SERVICES
 from helpers.journal_entries import ecm1240_entries
-from servers.recorder import Recorder
 
 from btcore.journal import Entry
+from btcore.testing import HostedService
 
 pytestmark = pytest.mark.servers
 
@@ -30,7 +30,7 @@ MAPS = {
 }
 
 
-def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) -> list[str]:
+def sent(name: str, serials: tuple[str, str], server: HostedService, folder: Path) -> list[str]:
     """Deliver half an hour of two meters; return the requests, with the serial numbers replaced by letters."""
     server.answer = SERVICES[name].taken
     lines = SERVICES[name].table.replace("URL", server.url).splitlines()
@@ -62,7 +62,7 @@ def lettered(text: str, serials: tuple[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_twins_are_two_meters_to_every_service(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_twins_are_two_meters_to_every_service(server: HostedService, tmp_path: Path, name: str) -> None:
     """What is sent of 031909 and 031909-2 is what is sent of two meters that have numbers of their own."""
     twins = sent(name, TWINS, server, tmp_path / "twins")
     assert twins == sent(name, OWN, server, tmp_path / "own")

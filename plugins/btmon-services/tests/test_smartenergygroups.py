@@ -12,10 +12,10 @@ from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -48,7 +48,7 @@ def seen(request: Request) -> tuple[str, str, dict[str, str]]:
         "gem48ptbin_steady.nomap",
     ],
 )
-def test_it_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_it_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Site, nodes, times, names (in lower case: QUIRKS E6) and every number, request for request."""
     server.answer = OK
     golden = scenario("smartenergygroups", name)
@@ -57,7 +57,7 @@ def test_it_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) ->
     assert [seen(request) for request in server.requests] == [seen(request) for request in golden.requests]
 
 
-def test_a_sensor_that_is_not_there_is_left_out(server: Recorder, tmp_path: Path) -> None:
+def test_a_sensor_that_is_not_there_is_left_out(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS B1: btmon sent 0 degrees for it. And A1: watts are net. Nothing else differs."""
     server.answer = OK
     golden = scenario("smartenergygroups", "gem48ptbin_steady.nomap")
@@ -73,7 +73,7 @@ def test_a_sensor_that_is_not_there_is_left_out(server: Recorder, tmp_path: Path
     assert {name for name, _ in btmon - ours} == {"p_ch1", "p_ch4", "temperature_t3", "temperature_t4"}
 
 
-def test_the_body_is_the_form_that_it_is_declared_to_be(server: Recorder, tmp_path: Path) -> None:
+def test_the_body_is_the_form_that_it_is_declared_to_be(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E8: btmon's had blanks and brackets as they are."""
     server.answer = OK
     golden = scenario("smartenergygroups", TYPICAL)
@@ -124,7 +124,7 @@ def test_what_is_no_stream_is_refused(tmp_path: Path) -> None:
         (Reply(403, "bad token"), Stop),
     ],
 )
-def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
+def test_only_status_ok_is_success(server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
     """What is not `(status ok)` is tried again, unless it needs a person."""
     server.answer = reply
     golden = scenario("smartenergygroups", TYPICAL)
@@ -132,7 +132,7 @@ def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Repl
         process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder, tmp_path: Path) -> None:
+def test_after_an_error_in_the_body_every_reading_arrives_once(server: HostedService, tmp_path: Path) -> None:
     """Golden `error_body`: btmon logged it and lost the readings (QUIRKS C5)."""
     golden = scenario("smartenergygroups", "ecm1240bin_steady.error_body")
     server.answer = OK
@@ -145,7 +145,7 @@ def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder,
     assert len(set(re.findall(r"node XXX345 (\S+)", sent))) == len(re.findall("node", sent)) == 7
 
 
-def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tmp_path: Path) -> None:
+def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: HostedService, tmp_path: Path) -> None:
     """A hundred readings a request at most, each once, in order."""
     server.answer = OK
     sink = sink_from_toml(tmp_path, table(server.url, {"seg_token": TOKEN}))
@@ -156,7 +156,7 @@ def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tm
     assert max(map(len, nodes)) <= 100
 
 
-def test_a_dry_run_shows_the_expression_and_no_token(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_expression_and_no_token(server: HostedService, tmp_path: Path) -> None:
     """One line for each request."""
     golden = scenario("smartenergygroups", TYPICAL)
     lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -9,14 +9,13 @@ from typing import Any
 import attrs
 import pytest
 from helpers.btmon_requests import scenario, scenario_names, toml_map
-from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import make_context, preview_batches, process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import Clock, HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -40,7 +39,7 @@ def as_documented(request: Request) -> Entry:
 @pytest.mark.parametrize(
     "name", [TYPICAL, "ecm1240bin_steady.nomap", "gem48ptbin_steady.typical", "gem48ptbin_steady.nomap"]
 )
-def test_each_entry_is_btmon_s_under_the_documented_names(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_each_entry_is_btmon_s_under_the_documented_names(server: HostedService, tmp_path: Path, name: str) -> None:
     """Differs from btmon: `created_at` for `datetime`, the key in a header, fields 1 to 8 only (QUIRKS E10)."""
     golden = scenario("thingspeak", name)
     sink = sink_from_toml(tmp_path, table(server.url, golden.options))
@@ -57,7 +56,7 @@ def test_each_entry_is_btmon_s_under_the_documented_names(server: Recorder, tmp_
 
 @pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
 def test_with_the_channel_s_number_the_same_entries_go_in_one_request(
-    server: Recorder, tmp_path: Path, name: str
+    server: HostedService, tmp_path: Path, name: str
 ) -> None:
     """A bulk update has the key and the entries of a whole batch, and they are those of single updates."""
     golden = scenario("thingspeak", name)
@@ -78,7 +77,7 @@ def test_with_the_channel_s_number_the_same_entries_go_in_one_request(
     ]
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+def test_watts_are_net_where_btmon_added_both_directions(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     golden = scenario("thingspeak", "ecm1240bin_steady.nomap")
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -87,7 +86,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
 
 
 def test_a_meter_without_a_key_is_told_once_and_not_sent(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Golden `no_token_for_device`: btmon said so for every reading."""
     golden = scenario("thingspeak", "ecm1240bin_steady.no_token_for_device")
@@ -105,7 +104,7 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
 
 
 def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A GEM has 32 channels and more, a channel of ThingSpeak eight fields (QUIRKS E10)."""
     golden = scenario("thingspeak", "gem48ptbin_steady.nomap")
@@ -151,7 +150,7 @@ def test_what_is_wrong_between_settings_is_told_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_every_documented_failure_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception], after: float | None
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception], after: float | None
 ) -> None:
     """ThingSpeak's table of error codes, and the 0 that btmon never recognised (QUIRKS E2)."""
     golden = scenario("thingspeak", TYPICAL)
@@ -162,7 +161,7 @@ def test_every_documented_failure_is_understood(
 
 
 @pytest.mark.parametrize("reply", [Reply(200, "17"), Reply(200, '{"entry_id":17}'), Reply(202, '{"success":true}')])
-def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
+def test_every_success_is_understood(server: HostedService, tmp_path: Path, reply: Reply) -> None:
     """The number of the entry, or that a bulk update was taken; 10 is a number too, though it ends in 0."""
     golden = scenario("thingspeak", TYPICAL)
     server.answer = reply
@@ -170,7 +169,9 @@ def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Re
     assert len(server.requests) == 7
 
 
-def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(server: Recorder, tmp_path: Path) -> None:
+def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(
+    server: HostedService, tmp_path: Path
+) -> None:
     """There is an entry of that second already, which ThingSpeak does not say: after 16 minutes it is given up."""
     golden = scenario("thingspeak", TYPICAL)
     taken = golden.requests[2].form["datetime"]
@@ -185,7 +186,7 @@ def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(serv
 
 @pytest.mark.parametrize(("more", "requests"), [("", 1008), (f"{BULK}batch_size = 960\n", 2)])
 def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
-    server: Recorder, tmp_path: Path, more: str, requests: int
+    server: HostedService, tmp_path: Path, more: str, requests: int
 ) -> None:
     """A reading every ten minutes; 15 s between requests; at most 960 entries in one; each once, in order."""
     golden = scenario("thingspeak", TYPICAL)
@@ -210,14 +211,14 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
     assert max(len(_entries(request)) for request in server.requests) <= 960
 
 
-def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: Path) -> None:
+def test_the_address_of_btmon_s_page_is_understood(server: HostedService, tmp_path: Path) -> None:
     """`ts_url` ended in /update: a configuration that was taken over goes to the same page."""
     golden = scenario("thingspeak", TYPICAL)
     process_batches(sink_from_toml(tmp_path, table(f"{server.url}/update", golden.options)).instance, golden.batches())
     assert {request.path for request in server.requests} == {"/update"}
 
 
-def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: Recorder, tmp_path: Path) -> None:
+def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: HostedService, tmp_path: Path) -> None:
     """A time can be used once in a channel: the later reading counts."""
     golden = scenario("thingspeak", TYPICAL)
     sink = sink_from_toml(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\ninterval = 0\n"))
@@ -227,7 +228,7 @@ def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: Recor
     assert [len(_entries(request)) for request in server.requests] == [1]
 
 
-def test_a_dry_run_shows_the_entries_and_no_key(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_entries_and_no_key(server: HostedService, tmp_path: Path) -> None:
     """One line for each request, single or bulk."""
     golden = scenario("thingspeak", TYPICAL)
     single = sink_from_toml(tmp_path, table(server.url, golden.options))

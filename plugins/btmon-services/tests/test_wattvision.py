@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from helpers.btmon_requests import scenario, scenario_names
-from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
 from helpers.journal_entries import ECM1240_START, ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import Clock, HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -37,7 +36,9 @@ def as_documented(request: Request) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
-def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(
+    server: HostedService, tmp_path: Path, name: str
+) -> None:
     """The same requests, and in each the cumulative watt-hours that the service asks for; times have no Z.
 
     QUIRKS A2: btmon's watts of a load are negative; here watts and watt-hours are what was used.
@@ -57,7 +58,7 @@ def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(server: Recor
 @pytest.mark.parametrize("polarity", ["btmon", "brultech"])
 @pytest.mark.parametrize("direction", ["import", "export"])
 def test_watts_and_watt_hours_are_of_one_direction(
-    server: Recorder, tmp_path: Path, polarity: str, direction: str
+    server: HostedService, tmp_path: Path, polarity: str, direction: str
 ) -> None:
     """QUIRKS A1, seen on the second channel of the ECM, which ran both ways; `direction` says which one counts."""
     golden = scenario("wattvision", TYPICAL)
@@ -80,7 +81,7 @@ def test_a_channel_of_no_certain_meter_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_channel_that_the_meter_has_not_is_told_once(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: HostedService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Golden `unknown_channel`: btmon raised KeyError in every pass."""
     golden = scenario("wattvision", "ecm1240bin_steady.unknown_channel")
@@ -95,7 +96,7 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     )
 
 
-def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder, tmp_path: Path) -> None:
+def test_after_a_restart_of_the_meter_energy_goes_without_power(server: HostedService, tmp_path: Path) -> None:
     """Power over that interval is not known, the counter is."""
     before, since = (
         ecm1240_entries(3600, interval=1800),
@@ -112,7 +113,9 @@ def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder
     ("reply", "error"),
     [(Reply(400, "bad request"), Reject), (Reply(401), Stop), (Reply(500), Retry), (Reply(429), Retry)],
 )
-def test_its_answers_are_understood(server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
+def test_its_answers_are_understood(
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]
+) -> None:
     """200 is success, whatever the body; 400 is a reading that it does not take."""
     golden = scenario("wattvision", TYPICAL)
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -121,7 +124,7 @@ def test_its_answers_are_understood(server: Recorder, tmp_path: Path, reply: Rep
         process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, tmp_path: Path) -> None:
+def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: HostedService, tmp_path: Path) -> None:
     """One reading a request, 15 s apart, each once, in order; a failure in between sends nothing twice."""
     golden = scenario("wattvision", TYPICAL)
     server.fail(Reply(500), Reply(200), Reply(wire="reset"), Reply(200), Reply(503, "", {"Retry-After": "600"}))
@@ -135,7 +138,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
     assert clock.now >= 15 * 1007 + 600
 
 
-def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_readings_and_no_key(server: HostedService, tmp_path: Path) -> None:
     """One line for each reading."""
     golden = scenario("wattvision", TYPICAL)
     lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -11,10 +11,10 @@ from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.journal_entries import ecm1240_entries
 from helpers.plugin_calls import preview_batches, process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -37,7 +37,7 @@ def seen(request: Request) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", [EACH, "gem48ptbin_steady.each_reading"])
-def test_each_reading_of_each_channel_is_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_each_reading_of_each_channel_is_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """QUIRKS E1: what btmon would have sent, had its log line not stopped it; a power is rounded, not cut."""
     server.answer = OK
     golden = scenario("wattzon", name)
@@ -59,7 +59,7 @@ def test_each_reading_of_each_channel_is_sent(server: Recorder, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
-def test_credentials_are_sent_when_they_are_asked_for(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_credentials_are_sent_when_they_are_asked_for(server: HostedService, tmp_path: Path, name: str) -> None:
     """First without, and after 401 with realm WattzOn again with name and password."""
     golden = scenario("wattzon", name)
     replies = [request.reply for request in golden.requests[:2]]
@@ -71,7 +71,7 @@ def test_credentials_are_sent_when_they_are_asked_for(server: Recorder, tmp_path
     assert [credentials for _, _, credentials in sent] == [None, f"Basic {_basic('someone:secret')}"] * 21
 
 
-def test_credentials_of_any_letters_are_sent_as_utf_8(server: Recorder, tmp_path: Path) -> None:
+def test_credentials_of_any_letters_are_sent_as_utf_8(server: HostedService, tmp_path: Path) -> None:
     """A password may have letters that no header may."""
     golden = scenario("wattzon", TYPICAL)
     replies = [golden.requests[0].reply, OK]
@@ -81,7 +81,7 @@ def test_credentials_of_any_letters_are_sent_as_utf_8(server: Recorder, tmp_path
     assert server.requests[1].headers["authorization"] == f"Basic {_basic('someone:pässword €')}"
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+def test_watts_are_net_where_btmon_added_both_directions(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     server.answer = OK
     golden = scenario("wattzon", EACH)
@@ -92,7 +92,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
 
 
 @pytest.mark.parametrize("name", ["ecm1240bin_steady.wrong_realm", "ecm1240bin_steady.no_challenge"])
-def test_credentials_go_to_nobody_else(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_credentials_go_to_nobody_else(server: HostedService, tmp_path: Path, name: str) -> None:
     """Golden `wrong_realm` and `no_challenge`: whoever asks for others, or for none, gets none."""
     golden = scenario("wattzon", name)
     server.answer = golden.requests[0].reply
@@ -109,7 +109,7 @@ def test_credentials_go_to_nobody_else(server: Recorder, tmp_path: Path, name: s
     ("reply", "error"),
     [(Reply(200, '{"status":"error"}'), Retry), (Reply(200, "<html>parked domain"), Retry), (Reply(500), Retry)],
 )
-def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
+def test_only_status_ok_is_success(server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
     """QUIRKS E1, E2: btmon never came to look at the answer."""
     server.answer = reply
     golden = scenario("wattzon", TYPICAL)
@@ -117,7 +117,7 @@ def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Repl
         process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tmp_path: Path) -> None:
+def test_a_failure_between_two_channels_sends_neither_twice(server: HostedService, tmp_path: Path) -> None:
     """The second channel's request fails: when the reading comes again, the first one's is not repeated."""
     server.answer = OK
     server.fail(OK, Reply(500), Reply(wire="reset"))
@@ -133,7 +133,7 @@ def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tm
     assert [time for _, time in taken] == sorted(time for _, time in taken)
 
 
-def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> None:
+def test_a_week_s_outage_is_made_up_for(server: HostedService, tmp_path: Path) -> None:
     """Each reading of each channel once, in order."""
     server.answer = OK
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen"}
@@ -155,7 +155,7 @@ def test_without_address_map_or_credentials_all_that_is_missing_is_told(tmp_path
         )
 
 
-def test_a_dry_run_shows_the_updates_and_no_secret(server: Recorder, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_updates_and_no_secret(server: HostedService, tmp_path: Path) -> None:
     """One line for each update."""
     golden = scenario("wattzon", TYPICAL)
     lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -9,10 +9,10 @@ import pytest
 from helpers.btmon_requests import scenario, scenario_names
 from helpers.configured_sink import sink_from_toml
 from helpers.plugin_calls import process_batches
-from servers.recorder import Recorder, Reply, Request
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
+from btcore.testing import HostedService, Reply, Request
 
 pytestmark = pytest.mark.servers
 
@@ -34,7 +34,7 @@ def streams(request: Request) -> dict[str, list[tuple[str, Any]]]:
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_xively_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+def test_xively_gets_what_btmon_sent(server: HostedService, tmp_path: Path, name: str) -> None:
     """Method, path, key, streams, times and numbers are the same, request for request."""
     golden = scenario("pachube", name)
     process_batches(
@@ -51,7 +51,7 @@ def test_xively_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str
             assert [value for _, value in mine[stream]] == pytest.approx([value for _, value in points], abs=1e-9)
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+def test_watts_are_net_where_btmon_added_both_directions(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     golden = scenario("pachube", SENT[0])
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -59,7 +59,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
     assert [round(value, 3) for value in sent] == [2187.7, 2301.1, 970.222, -1746.545, -812.7, 0.0, 0.0]
 
 
-def test_a_sensor_that_is_not_there_has_no_number(server: Recorder, tmp_path: Path) -> None:
+def test_a_sensor_that_is_not_there_has_no_number(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS B1: btmon sent 0 degrees where no sensor answered; here that moment has no point."""
     golden = scenario("pachube", SENT[1])
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -69,7 +69,7 @@ def test_a_sensor_that_is_not_there_has_no_number(server: Recorder, tmp_path: Pa
     ]
 
 
-def test_the_body_is_declared_as_what_it_is(server: Recorder, tmp_path: Path) -> None:
+def test_the_body_is_declared_as_what_it_is(server: HostedService, tmp_path: Path) -> None:
     """QUIRKS E8: btmon called it a form."""
     golden = scenario("pachube", SENT[0])
     process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -110,7 +110,7 @@ def test_a_service_that_is_gone_needs_an_address(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_is_no_success_is_understood(
-    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
+    server: HostedService, tmp_path: Path, reply: Reply, error: type[Exception]
 ) -> None:
     """QUIRKS E2: btmon took whatever came for success; here each documented code, and an error in an answer of 200."""
     server.answer = reply
@@ -119,7 +119,7 @@ def test_an_answer_that_is_no_success_is_understood(
         process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-def test_a_feed_is_only_part_of_the_address(server: Recorder, tmp_path: Path) -> None:
+def test_a_feed_is_only_part_of_the_address(server: HostedService, tmp_path: Path) -> None:
     """Whatever is written for the feed, and whether or not the address ends with a slash, the path is one below it."""
     text = f'[sink.xively]\nurl = "{server.url}/v2/feeds/"\ntoken = "TOKEN1234"\nfeed = "a/../b"\n'
     process_batches(sink_from_toml(tmp_path, text).instance, scenario("pachube", SENT[0]).batches())

@@ -17,11 +17,11 @@ import pytest
 from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
-from helpers.waiting import wait_for
 from servers.database_servers import PostgreSQL, free_port
 
 from btcore import FORMATS, Batch, Context, Reading, Reject, Retry, Secret, Stop, pack
 from btcore.cli import OK, main
+from btcore.testing import wait_for
 from btmon_sql.connection import SqlConnection
 from btmon_sql.sink import Sql
 

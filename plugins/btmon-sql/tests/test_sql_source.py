@@ -11,11 +11,11 @@ import pytest
 from helpers.golden_streams import recorded_readings
 from helpers.running_source import RunningSource
 from helpers.stored_readings import read_once
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Reading, Secret, pack
 from btcore.schemas import columns
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btmon_sql.sink import Sql
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from helpers.captured_log import logged
 from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading, read_once
-from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import PostgreSQL, free_port
 
 from btcore import DiagnosisContext, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
+from btcore.testing import wait_for
 from btmon_sql.sink import Sql
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import pytest
 from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_readings
 from helpers.running_source import RunningSource
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Reading, SourceCheckpoint, pack
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
 from btcore.schemas import columns
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

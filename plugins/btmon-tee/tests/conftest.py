@@ -13,10 +13,10 @@ from typing import Any
 import attrs
 import pytest
 from helpers.packets import DECODERS
-from helpers.waiting import wait_for
 
 from btcore import Chunk, Context
 from btcore.decode.splitting import PacketSplitter
+from btcore.testing import wait_for
 from btmon_tee.proxy import Proxy
 
 PATIENCE = 20.0

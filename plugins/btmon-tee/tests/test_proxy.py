@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers.sockets import read_exactly
-from helpers.waiting import wait_for
 from servers.serial_line import Wire
 
 from btcore import CommandFailed, Retry, pack
+from btcore.testing import wait_for
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 from btmon_serial.line import SerialLine

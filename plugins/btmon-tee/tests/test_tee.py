@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 import pytest
 from helpers.sockets import read_exactly
-from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Duration, Reading, pack
+from btcore.testing import wait_for
 from btmon_tee.proxy import Proxy
 from btmon_tee.tee import Tee
 

@@ -62,6 +62,8 @@ def _shared(older: Format, newer: Format, labels: Sequence[str | None]) -> Share
 def label_getter(format: Format, labels: Sequence[str]) -> Getter:
     """Return the function that gets the numbers of these labels from the numbers of a reading."""
     indexes = [format.index[label] for label in labels]
+    if indexes and indexes == [*range(indexes[0], indexes[-1] + 1)]:
+        return itemgetter(slice(indexes[0], indexes[-1] + 1))  # a tenth of the time
     # with a single index, itemgetter makes no tuple
     return itemgetter(*indexes) if len(indexes) > 1 else lambda numbers: tuple(numbers[index] for index in indexes)
 
@@ -70,6 +72,8 @@ def all_rose(earlier: Numbers, later: Numbers, max_rise: float) -> bool:
     """Whether all counters are known, and none fell or rose by more than this. Nearly always so: it must be quick."""
     if None in earlier or None in later:
         return False
+    if earlier == later:
+        return max_rise >= 0
     steps = tuple(map(sub, later, earlier))
     return min(steps, default=0) >= 0 and max(steps, default=0) <= max_rise
 
@@ -93,15 +97,17 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     panels no polarized counter moves, which is seen at once.
     """
     absolute, polarized = _all_counters(newer.format)
-    earlier, later = polarized(older.numbers), polarized(newer.numbers)
+    before, after = older.numbers, newer.numbers
+    earlier, later = polarized(before), polarized(after)
     try:
-        steps = tuple(map(sub, absolute(newer.numbers), absolute(older.numbers)))
-        one_way = () if earlier == later and None not in later else tuple(map(sub, later, earlier))
+        steps = tuple(map(sub, absolute(after), absolute(before)))
+        is_same = earlier == later and (newer.format.is_certain or None not in later)
+        one_way = () if is_same else tuple(map(sub, later, earlier))
     except TypeError:  # one of them is None
         return False
-    if min(steps, default=0) < 0 or max(steps, default=0) > max_rise:
+    if steps and (min(steps) < 0 or max(steps) > max_rise):
         return False
-    return min(one_way, default=0) >= 0 and not any(map(gt, one_way, steps))
+    return not one_way or (min(one_way) >= 0 and not any(map(gt, one_way, steps)))
 
 
 @lru_cache(maxsize=64)
@@ -112,6 +118,8 @@ def _pulse_counters(format: Format) -> Getter:
 
 def pulses_only_rose(older: Reading, newer: Reading, seconds: float) -> bool:
     """Whether all pulse counters of two readings of one format are known, and rose as they can in so many seconds."""
+    if not newer.format.pulses:
+        return True
     pulses = _pulse_counters(newer.format)
     return all_rose(pulses(older.numbers), pulses(newer.numbers), MAX_PULSES * seconds)
 

@@ -4,15 +4,15 @@
 What each counter counted where it did anything else is in `energy.py`. Both give the same numbers, to the last bit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from operator import add, gt, itemgetter, sub
 from typing import Any
 
 from btcore.calculate.counters import MAX_WATTS, only_rose
-from btcore.calculate.links import Lifetime, Link, hidden_key
+from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
+from btcore.calculated import Calculated, Indexes
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
@@ -29,20 +29,29 @@ KINDS = {
 Column = Sequence[float]
 """A number of each channel."""
 
+Get = Callable[[Sequence[Any]], Sequence[Any]]
+"""Returns some of the numbers of a reading, all of which are known."""
+
 
 @frozen(eq=False)
 class Columns:
-    """Where the counters of a format's channels are among its numbers and a 0 behind them, those with a sign first.
+    """What gets the counters of a format's channels from its numbers, column by column, those with a sign first.
 
-    A channel without a polarized counter has that 0.
+    A channel without a polarized counter has a 0 in its place. `indexes` are those of the values in a tuple: first the
+    columns of the channels with a sign, in the order of `KINDS`, then those of the others, then pulses.
+    `indexes_of_use` are those where energy is used only: the watts, Wh and Wh of the interval of all channels, a 0, and
+    pulses.
     """
 
     directional: tuple[Channel, ...]
     others: tuple[Channel, ...]
-    absolute: Any
-    polarized: Any
-    plain: Any
-    labels: tuple[str, ...]
+    absolute: Get
+    polarized: Get
+    plain: Get
+    all_absolute: Get
+    pulses: Get
+    indexes: Indexes
+    indexes_of_use: Indexes
 
 
 @lru_cache(maxsize=64)
@@ -50,19 +59,55 @@ def columns_of(format: Format) -> Columns:
     """Return the columns of a format."""
     directional = tuple(one for one in format.channels if one.directional)
     others = tuple(one for one in format.channels if not one.directional)
-    index, zero = format.index, len(format.labels)
+    index = format.index
     return Columns(
         directional,
         others,
         _getter([index[one.absolute] for one in directional]),
-        _getter([zero if one.polarized is None else index[one.polarized] for one in directional]),
+        _getter([-1 if one.polarized is None else index[one.polarized] for one in directional]),
         _getter([index[one.absolute] for one in others]),
-        tuple(f"{one.name}_{kind}" for one in (*directional, *others) for kind in KINDS[one.directional]),
+        _getter([index[one.absolute] for one in (*directional, *others)]),
+        _getter([index[label] for label in format.pulses]),
+        Indexes(dict(_indexes(directional, others, format.pulses))),
+        Indexes(dict(_indexes_of_use((*directional, *others), format.pulses))),
     )
 
 
-def _getter(indexes: Sequence[int]) -> Any:  # noqa: ANN401 - of numbers that are known
-    """Return what gets the numbers at these indexes as a sequence; with a single index, itemgetter makes none."""
+def _indexes(
+    directional: Sequence[Channel], others: Sequence[Channel], pulses: Sequence[str]
+) -> Iterator[tuple[str, int]]:
+    """Yield each label and its index, channel by channel; the values stand column by column."""
+    first = 0
+    for channels, kinds in ((directional, KINDS[True]), (others, KINDS[False])):
+        for at, one in enumerate(channels, first):
+            yield from ((f"{one.name}_{kind}", at + len(channels) * column) for column, kind in enumerate(kinds))
+        first += len(channels) * len(kinds)
+    yield from ((f"{label}_total", first + at) for at, label in enumerate(pulses))
+
+
+COLUMN_OF_USE = {"w": 0, "pw": 0, "wh": 1, "pwh": 1, "wh_total": 1, "pwh_total": 1, "dwh": 2}
+"""Where energy is used only: in which column each kind of value is. The others are 0."""
+
+
+def _indexes_of_use(channels: Sequence[Channel], pulses: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Yield each label and its index, where energy is used only."""
+    zero = 3 * len(channels)
+    for at, one in enumerate(channels):
+        for kind in KINDS[one.directional]:
+            column = COLUMN_OF_USE.get(kind)
+            yield f"{one.name}_{kind}", zero if column is None else at + len(channels) * column
+    yield from ((f"{label}_total", zero + at) for at, label in enumerate(pulses, 1))
+
+
+def _getter(indexes: Sequence[int]) -> Get:
+    """Return what gets the numbers at these indexes as a sequence; at -1 there is a 0."""
+    if -1 in indexes:
+        if max(indexes) == -1:
+            zeros = (0,) * len(indexes)
+            return lambda _numbers: zeros
+        return lambda numbers: [0 if index < 0 else numbers[index] for index in indexes]
+    if not indexes or indexes == [*range(indexes[0], indexes[-1] + 1)]:
+        return itemgetter(slice(indexes[0], indexes[-1] + 1) if indexes else slice(0))  # a tenth of the time
     return itemgetter(*indexes) if len(indexes) > 1 else lambda numbers: [numbers[index] for index in indexes]
 
 
@@ -74,44 +119,54 @@ def plain_seconds(older: Reading, newer: Reading) -> float | None:
     return seconds if only_rose(older, newer, MAX_WATTS * seconds) else None
 
 
-def plain_values(link: Link, polarity: Polarity) -> dict[str, Number] | None:
+def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: Polarity) -> Calculated | None:
     """Return the values where each counter is known and only rose; None where each must be examined by itself.
 
-    For the 480 values of a GEM that takes 30 µs; channel by channel it takes 66, and as records of each channel 199.
+    For the 480 values of a GEM that takes 8 µs, 20 where energy is fed in; as records of each channel it takes 199.
     """
-    older, newer = link.before or link.reading, link.reading
     seconds = plain_seconds(older, newer)
     if seconds is None:
         return None
     columns = columns_of(newer.format)
-    before, after = (*older.numbers, 0), (*newer.numbers, 0)
-    total, one_way = columns.absolute(after), columns.polarized(after)
+    before, after = older.numbers, newer.numbers
+    one_way = columns.polarized(after)
+    if not lifetime and polarity == "brultech" and not any(one_way):
+        return _values_of_use(columns, before, after, seconds)
+    total = columns.absolute(after)
     if any(map(gt, one_way, total)):
         return None
-    rise = list(map(sub, total, columns.absolute(before)))
-    rise_one_way = list(map(sub, one_way, columns.polarized(before)))
+    rise = [*map(sub, total, columns.absolute(before))]
+    rise_one_way = [*map(sub, one_way, columns.polarized(before))]
     watts, energies = split(rise, rise_one_way, seconds, polarity), split(total, one_way, WH, polarity)
-    totals = _lifetime(columns, total, one_way, link.lifetime, polarity) if link.lifetime else energies
+    net = _net(rise, rise_one_way, polarity)
+    totals = _lifetime(columns, total, one_way, lifetime, polarity) if lifetime else energies
     if totals is None:
         return None
-    each = zip(*watts, *energies, _net(rise, rise_one_way, polarity), *totals, strict=True)
-    others = _others(columns, before, after, seconds, link.lifetime) if columns.others else ()
-    return dict(zip(columns.labels, chain(chain.from_iterable(each), others), strict=True))
+    (a, b, c), (d, e, f), (g, h, i) = watts, energies, totals
+    others = _others(columns, before, after, seconds, lifetime) if columns.others else ()
+    pulses = columns.pulses(after)
+    if lifetime:
+        ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
+        pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
+    return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
+
+
+def _values_of_use(columns: Columns, before: Sequence[Number], after: Sequence[Number], seconds: float) -> Calculated:
+    """Return the values of a house without solar panels: what is positive is what is net, and nothing is negative."""
+    total = columns.all_absolute(after)
+    rise = [*map(sub, total, columns.all_absolute(before))]
+    watts = [each / seconds for each in rise]
+    energies, delta = [each / WH for each in total], [each / WH for each in rise]
+    return Calculated(columns.indexes_of_use, (*watts, *energies, *delta, 0.0, *columns.pulses(after)))
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:
-    """Return net, positive and negative of what was counted in both directions and in one.
-
-    In a house without solar panels nothing was counted in one.
-    """
-    if any(one_way):
-        one = [each / unit for each in one_way]
-        other = [each / unit for each in map(sub, total, one_way)]
-    else:
-        one, other = [0.0] * len(total), [each / unit for each in total]
+    """Return net, positive and negative of what was counted in both directions and in one."""
+    one = [each / unit for each in one_way]
+    other = [each / unit for each in map(sub, total, one_way)]
     if polarity == "btmon":
-        return list(map(sub, one, other)), one, other
-    return list(map(sub, other, one)), other, one
+        return [*map(sub, one, other)], one, other
+    return [*map(sub, other, one)], other, one
 
 
 def _net(total: Column, one_way: Column, polarity: Polarity) -> Column:
@@ -136,7 +191,11 @@ def _lifetime(
 def _others(
     columns: Columns, before: Sequence[Number], after: Sequence[Number], seconds: float, lifetime: Lifetime
 ) -> Iterable[float]:
-    """Yield W, Wh, Wh of the interval and lifetime Wh of each channel that has no sign."""
-    for one, old, new in zip(columns.others, columns.plain(before), columns.plain(after), strict=True):
-        rise = new - old
-        yield from (rise / seconds, new / WH, rise / WH, (new + lifetime.get(one.absolute, 0)) / WH)
+    """Return W, Wh, Wh of the interval and lifetime Wh of the channels that have no sign, column by column."""
+    total = columns.plain(after)
+    rise = [*map(sub, total, columns.plain(before))]
+    energies = totals = [each / WH for each in total]
+    if lifetime:
+        ahead = [lifetime.get(one.absolute, 0) for one in columns.others]
+        totals = [each / WH for each in map(add, total, ahead)]
+    return (*[each / seconds for each in rise], *energies, *[each / WH for each in rise], *totals)

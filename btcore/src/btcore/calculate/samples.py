@@ -6,14 +6,14 @@ times, as the network delays packets. How a meter came from one reading to the n
 its channels counted in `energy.py`; which readings make a sample is decided in `sampling.py` and `intervals.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 import attrs
 
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
-from btcore.calculate.links import Lifetime, Link, hidden_key
+from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
 from btcore.calculate.plain import KINDS, WH, plain_values
 from btcore.calculate.transition import (
     NoSample,
@@ -34,7 +34,10 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     the meter cannot have reached in the time is a new baseline. After a restart the sample has no length and no power;
     if the counters restarted too, `reset` is set, and energy is counted from zero.
     """
-    transition = Transition.CONTINUED if continues_plainly(older, newer) else transition_between(older, newer)
+    if continues_plainly(older, newer):
+        seconds = newer.seconds - older.seconds
+        return Sample(older, newer, seconds, False, partial(_values_between, older, newer, polarity))  # noqa: FBT003
+    transition = transition_between(older, newer)
     if isinstance(transition, NoSample):
         return transition
     return sample_of_link(Link(newer, "", older, transition), polarity)
@@ -112,10 +115,18 @@ def _labels(format: Format) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{channel.name}_{kind}" for kind in KINDS[channel.directional]) for channel in format.channels)
 
 
-def _values(link: Link, polarity: Polarity) -> dict[str, Number]:
-    values = plain_values(link, polarity) if continues_in_step(link) else None
-    if values is None:
-        values = examined_values(link, polarity)
+def _values_between(older: Reading, newer: Reading, polarity: Polarity) -> Mapping[str, Number]:
+    """Return the values of two readings that continue plainly."""
+    plain = plain_values(older, newer, NEW, polarity)
+    return _values(Link(newer, "", older, Transition.CONTINUED), polarity) if plain is None else plain
+
+
+def _values(link: Link, polarity: Polarity) -> Mapping[str, Number]:
+    if link.before is not None and continues_in_step(link):
+        plain = plain_values(link.before, link.reading, link.lifetime, polarity)
+        if plain is not None:
+            return plain
+    values = examined_values(link, polarity)
     for label in link.reading.format.pulses:
         pulses = link.reading.get(label)
         values[f"{label}_total"] = None if pulses is None else pulses + link.lifetime.get(label, 0)

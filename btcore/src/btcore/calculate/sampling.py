@@ -5,10 +5,9 @@ A step has the checkpoint that is true once it is delivered, so delivery can sto
 single readings, and what all sinks share; steps of intervals are in `intervals.py`. Pure, except for a bounded memory.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from threading import Lock
 from typing import Protocol, TypeVar
 
 import attrs
@@ -55,31 +54,45 @@ class Sampler(Protocol):
 
 
 class SampleCache:
-    """The samples made last, so that each is calculated once for all sinks. Safe between threads."""
+    """The steps made last, so that each is made once for all sinks, and its sample calculated once.
+
+    Safe between threads, as each place holds one value. To make a step takes 7 µs, to find it 1.
+    """
 
     def __init__(self, size: int = 256) -> None:
-        """Keep at most `size` samples; one of a GEM takes some 40 kB."""
+        """Keep at most `size` steps of each polarity; the sample of a GEM takes some 40 kB."""
         self._size = size
-        self._lock = Lock()
-        self._kept: OrderedDict[tuple[object, ...], Sample] = OrderedDict()
+        self._steps: list[tuple[Link, Step] | None] = [None] * (2 * size)
 
-    def sample_of_link(self, link: Link, polarity: Polarity) -> Sample:
-        """Return the sample of a link, made once. If it cannot be calculated, it raises when its values are read."""
-        older = link.before or link.reading
-        key = (
-            older.offset,
-            link.reading.offset,
-            polarity,
-            link.complement and link.complement.offset,
-            tuple(link.lifetime.items()),
-        )
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                found = self._kept[key] = guarded_sample(older, link.reading, lambda: sample_of_link(link, polarity))
-                if len(self._kept) > self._size:
-                    self._kept.popitem(last=False)
-        return found
+    def step_of_link(self, link: Link, polarity: Polarity) -> Step:
+        """Return the step of a link, made once. If its sample cannot be calculated, it raises when it is read."""
+        place = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
+        found = self._steps[place]
+        if found is not None and _is_same(found[0], link):
+            return found[1]
+        step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
+        self._steps[place] = link, step
+        return step
+
+
+def _is_same(link: Link, other: Link) -> bool:
+    """Whether two links are between the very same readings, and what follows from them is the same."""
+    return (
+        link.reading is other.reading
+        and link.before is other.before
+        and link.transition is other.transition
+        and link.key == other.key
+        and link.lifetime == other.lifetime
+        and link.complement is other.complement
+        and link.next_complement is other.next_complement
+        and link.is_adjacent == other.is_adjacent
+    )
+
+
+def _samples_of(link: Link, polarity: Polarity) -> tuple[Sample, ...]:
+    if link.before is None:
+        return ()
+    return (guarded_sample(link.before, link.reading, lambda: sample_of_link(link, polarity)),)
 
 
 class Consecutive:
@@ -98,8 +111,7 @@ class Consecutive:
         self._chains.forget()
         if link.is_repeat:
             return
-        samples = () if link.before is None else (self._cache.sample_of_link(link, self._polarity),)
-        yield Step((reading,), samples, reading.offset, baselines_of(link))
+        yield self._cache.step_of_link(link, self._polarity)
 
     def flush(self) -> Iterator[Step]:
         """Yield nothing: each step is complete at once."""

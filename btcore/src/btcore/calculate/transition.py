@@ -36,6 +36,8 @@ UNIQUE_RATIO = 100
 MIN_PLAIN_BITS = 8
 """Bits of a seconds counter that does not overflow within a few times `JITTER`."""
 
+SECOND = timedelta(seconds=1)
+
 MAX_DRIFT = 1 / 1000
 """By how much a meter's clock may differ from the computer's, far above any crystal: 86 s a day."""
 
@@ -174,7 +176,7 @@ def seconds_between_arrivals(older: Reading, newer: Reading) -> float:
     """Return the seconds between the arrivals; by the time of day if the two have no better clock in common."""
     if older.boot and older.boot == newer.boot:
         return (newer.monotonic - older.monotonic) / 1e6
-    return (newer.time - older.time) / timedelta(seconds=1)
+    return (newer.time - older.time) / SECOND
 
 
 def _after_reset(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | NoSample:
@@ -293,7 +295,10 @@ def implied_energy(older: Reading, newer: Reading, transition: Transition) -> fl
 
 def _was_reset(older: Reading, newer: Reading) -> bool:
     """Whether the reset count differs, if both readings have one."""
-    if older.format.reset_label is None or older.format.reset_label != newer.format.reset_label:
+    label = older.format.reset_label
+    if label is None or label != newer.format.reset_label:
+        return False
+    if older.get(label) == newer.get(label):  # nearly always so
         return False
     return _reset_count(older) != _reset_count(newer)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of the journal as a capture: lines that `use = "file"`, `btcore decode` and `btcore import` read.
+"""A part of the journal, for others: as a capture, which `use = "file"`, `btcore decode` and `btcore import` read.
 
-A stream of the capture is the way that readings came: the name of the source, and the address within it.
+A stream of the capture is the way that readings came: the name of the source, and the address within it. Or only what
+identifies readings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,14 @@ def export(journal: Journal, span: Span) -> Iterator[Exported]:
         wanted = [entry for entry in entries if span.has(entry)]
         lines = [_line(entry) for entry in wanted if not entry.packetless]
         yield Exported(lines, len(wanted) - len(lines))
+
+
+def identities(journal: Journal, span: Span) -> Iterator[list[tuple[str, int, str]]]:
+    """Yield serial number, key and packet format of the readings of a span, in portions. Raises Unavailable."""
+    after, end = START, journal.newest()
+    while entries := [one for one in journal.read(after, READ) if one.offset <= end]:
+        after = entries[-1].offset
+        yield [(one.serial, one.key, one.format) for one in entries if span.has(one)]
 
 
 def _line(entry: Entry) -> str:

@@ -35,7 +35,7 @@ def read_arguments(words: Sequence[str], names: Mapping[str, str]) -> argparse.N
     return args
 
 
-def make_parser(words: Sequence[str], names: Mapping[str, str]) -> argparse.ArgumentParser:
+def make_parser(words: Sequence[str], names: Mapping[str, str]) -> Parser:
     """Return the parser of these words: it knows the names of all commands, and the arguments of the one in them."""
     parser = Parser(prog="btcore", description="Reads Brultech energy monitors and delivers to databases and services.")
     parser.add_argument("--version", action="version", version=f"btcore {__version__}")
@@ -47,16 +47,18 @@ def make_parser(words: Sequence[str], names: Mapping[str, str]) -> argparse.Argu
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
     if not words or words[0] not in names:
-        _add_extensions(commands, words, names)
+        _add_extensions(parser, commands, words, names)
     return parser
 
 
 def _add_extensions(
-    commands: "argparse._SubParsersAction[Parser]", words: Sequence[str], names: Mapping[str, str]
+    parser: Parser, commands: "argparse._SubParsersAction[Parser]", words: Sequence[str], names: Mapping[str, str]
 ) -> None:
     """Add the commands of other distributions; only the one that is asked for is imported, or all for the list."""
     extensions = import_module("btcore.cli.extensions")
     found = {name: one for name, one in extensions.extensions().items() if name not in names}
+    if words and not words[0].startswith("-") and words[0] not in found:
+        parser.error(extensions.describe_unknown(words[0], {*names, *found}))
     for name, extension in found.items():
         asked = name in words[:1]
         command = commands.add_parser(name, help=None if asked or words[:1] == ["--version"] else extension.help)

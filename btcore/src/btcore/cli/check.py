@@ -7,6 +7,7 @@ With `--create`, sinks create the databases, tables and files that they store in
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from datetime import date, datetime
 from pathlib import Path
 
 import attrs
@@ -22,6 +23,7 @@ from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import check_site_journal
 from btcore.settings import Delivery
+from btcore.tariff_text import describe_tariff, tariff_record
 from btcore.text import describe_error
 from btcore.values.describe import Setting, setting_values, settings_of, toml_text
 from btcore.virtual.counting import VirtualChannel
@@ -97,10 +99,15 @@ def _record(site: Site) -> Record:
         "meters": list(map(_meter_record, _named_meters(site))),
         "channels": dict(site.channels),
         "virtual_channels": list(map(_virtual_record, site.virtual_channels)),
+        "tariff": None if site.tariff is None else tariff_record(site.tariff, _today()),
         "sources": [_part(one) | _source_values(one) for one in site.sources],
         "sinks": [_part(one) | _sink_values(one) for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
     }
+
+
+def _today() -> date:
+    return datetime.now().astimezone().date()
 
 
 def _site_values(site: Site) -> Record:
@@ -167,6 +174,10 @@ def _summary(site: Site) -> Iterator[str]:
     rows += [(one.table, one.plugin, "") for one in site.decoders]
     rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in _named_meters(site)]
     rows += [(f"channels.{one.name}", "virtual", _virtual_text(one)) for one in site.virtual_channels]
+    if site.tariff is not None:
+        first, *more = describe_tariff(site.tariff, _today())
+        rows.append(("tariff", site.tariff.currency, first))
+        notes["tariff"] = [" " * max(len(row[1]) for row in rows) + f"  {line}" for line in more]
     settings = _site_values(site)
     width = max(*map(len, settings), *(len(row[0]) for row in rows))
     middle = max(len(row[1]) for row in rows)

@@ -5,7 +5,7 @@ A command is imported when it is asked for, or when all are listed. What a comma
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from btcore.commands import Command, Configuration, Table
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import ask_once
-from btcore.discovery import Installed, PluginError, installed
+from btcore.discovery import COMMANDS, Installed, PluginError, installed
 from btcore.errors import is_interrupt
 from btcore.runtime import state_directory
-from btcore.text import describe_error
+from btcore.text import describe_error, nearest
 from btcore.version import API
 
 GROUP = "btcore.commands"
@@ -69,6 +69,13 @@ def extensions() -> dict[str, Extension]:
     return {name: Extension(name, rivals) for name, rivals in installed(GROUP).items()}
 
 
+def describe_unknown(word: str, known: Collection[str]) -> str:
+    """Say what to do where there is no such command: what to install, or which one is meant."""
+    if distribution := COMMANDS.get(word):
+        return f"the command {word} comes with {distribution}; install it with: pip install {distribution}"
+    return f'there is no command "{word}"{nearest(word, known) or "; btcore --help lists them"}'
+
+
 def add_extension(extension: Extension, parser: argparse.ArgumentParser) -> None:
     """Have a parser run this command. Raises PluginError."""
     command = extension.load()
@@ -85,10 +92,21 @@ def load_configuration(file: Path) -> Configuration:
         *(Table(one.table, "sink", one.instance, one.delivery.polarity or site.polarity) for one in site.sinks),
         *(Table(decoder.table, "decoder", decoder.instance) for decoder in site.decoders),
     )
-    return Configuration(site.file, tables, site.channels, partial(_ask, site))
+    journalled = partial(_journalled, site)
+    return Configuration(site.file, tables, site.channels, site.journal, partial(_ask, site), journalled)
 
 
 def _ask(site: Site, question: str) -> Mapping[str, Any]:
     """Ask the program that runs with a configuration. Raises Unavailable, ConfigurationError."""
     state_directory.check(site.state, site.file)
     return ask_once(site.state, question)
+
+
+def _journalled(site: Site, since: int | None = None, until: int | None = None) -> Iterator[tuple[str, int, str]]:
+    """Yield what identifies the readings of the journal. Raises Unavailable, ConfigurationError."""
+    from btcore.cli.journal import ask_journal  # noqa: PLC0415 - few commands need it
+
+    state_directory.check(site.state, site.file)
+    for answer in ask_journal(site, {"action": "identities", "since": since, "until": until}):
+        for serial, key, form in answer["readings"]:
+            yield str(serial), int(key), str(form)

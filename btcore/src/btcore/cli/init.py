@@ -106,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "plugins", nargs="*", metavar="PLUGIN", help="switch on these plugins instead of the default ones"
     )
     parser.add_argument(
+        "-o",
         "--output",
         default="site.toml",
         metavar="FILE",

@@ -191,7 +191,7 @@ class Interview:
             if name in others:
                 self._sink(absent.get(name) or Offer(name, Discovered(kind="sink", text="")))
             else:
-                show(f"There is no {name}{nearest(name, others) or '.'}")
+                show(f"There is no {name}{nearest(name, others) or '.'} To go on without another one, press Enter.")
 
     def _sink(self, offer: Offer) -> None:
         """Ask for what a sink needs, and ask its plugin whether that works."""

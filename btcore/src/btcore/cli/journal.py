@@ -47,13 +47,14 @@ def main(args: argparse.Namespace) -> int:
         return _compact(site)
     since, until = parse_span(args, datetime.now(UTC))
     words = {"since": since, "until": until, "meters": [*map(naming_of(site).serial, args.meter)]}
-    answers = _ask(site, {"action": args.action, **words})
+    answers = ask_journal(site, {"action": args.action, **words})
     if args.action == "check":
         return _check(next(answers)["faults"], as_json=args.json)
     return _export(answers, args.output)
 
 
-def _ask(site: Site, asked: Mapping[str, Any]) -> Answers:
+def ask_journal(site: Site, asked: Mapping[str, Any]) -> Answers:
+    """Yield answers about the journal: of the program that runs, or else of the journal itself. Raises Unavailable."""
     try:
         yield from ask(site.state, "journal", PATIENCE, **asked)
     except NotRunning:

@@ -5,7 +5,9 @@ The files are those of `templates/`, with names in place of `@NAME@` and the lik
 """
 
 import argparse
+import builtins
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 from btcore.cli import OK, write_lines
 from btcore.discovery import DISTRIBUTIONS
 from btcore.errors import Unavailable
+from btcore.text import plain
 from btcore.version import __version__
 
 KINDS = {
@@ -56,8 +59,9 @@ def main(args: argparse.Namespace) -> int:
     folder = args.dir or Path(f"{PREFIX}{name}")
     files = dict(distribution_files(name, args.kind))
     write_files(folder, files)
-    write_lines(str(folder / file) for file in files)
-    write_lines(["", "Next:", f"  cd {folder} && python3 -m venv .venv && .venv/bin/pip install -e '.[test]'",
+    write_lines(plain(str(folder / file)) for file in files)
+    enter = f"cd {shlex.quote(plain(str(folder)))}"
+    write_lines(["", "Next:", f"  {enter} && python3 -m venv .venv && .venv/bin/pip install -e '.[test]'",
                  "  .venv/bin/pytest"])  # fmt: skip
     return OK
 
@@ -75,26 +79,37 @@ def name_problem(name: str) -> str:
 
 def distribution_files(name: str, kind: str) -> Iterator[tuple[str, str]]:
     """Yield the files of a distribution: the path of each in its folder, and its text."""
-    names = _names(name, kind)
-    templates = resources.files("btcore") / "templates"
-    for template, path in FILES.items():
-        folder = "" if template.startswith("common/") else f"{kind}/"
-        text = (templates / f"{folder}{template}.txt").read_text("utf-8")
+    folder = resources.files("btcore") / "templates"
+    texts = {path: (folder / _template(file, kind)).read_text("utf-8") for file, path in FILES.items()}
+    code = "".join(text for path, text in texts.items() if path.endswith(".py"))
+    names = _names(name, kind, _class_name(name, kind, code))
+    for path, text in texts.items():
+        filled = text
         for key, value in names.items():
-            text = text.replace(f"@{key}@", value)
-        yield path.format(module=names["MODULE"], name=name.replace("-", "_")), text
+            filled = filled.replace(f"@{key}@", value)
+        yield path.format(module=names["MODULE"], name=name.replace("-", "_")), filled
     yield f"src/{names['MODULE']}/py.typed", ""
 
 
-def _names(name: str, kind: str) -> dict[str, str]:
+def _template(file: str, kind: str) -> str:
+    return f"{file}.txt" if file.startswith("common/") else f"{kind}/{file}.txt"
+
+
+def _class_name(name: str, kind: str, code: str) -> str:
+    """Return the name of the class. It has its kind in it where the templates, or Python, have that name already."""
+    found = "".join(part.capitalize() for part in name.split("-"))
+    is_taken = len(found) == 1 or hasattr(builtins, found) or re.search(rf"\b{found}\b", code)
+    return f"{found}{kind.capitalize()}" if is_taken else found
+
+
+def _names(name: str, kind: str, class_name: str) -> dict[str, str]:
     distribution, summary = f"{PREFIX}{name}", KINDS[kind]
-    class_name = "".join(part.capitalize() for part in name.split("-"))
     major, minor = __version__.split(".")[:2]
     return {
         "NAME": name,
         "DISTRIBUTION": distribution,
         "MODULE": distribution.replace("-", "_"),
-        "CLASS": class_name if len(class_name) > 1 else f"{class_name}{kind.capitalize()}",
+        "CLASS": class_name,
         "TITLE": " ".join(part.capitalize() for part in name.split("-")),
         "VARIABLE": name.upper().replace("-", "_"),
         "FORMAT": name.replace("-", "_"),

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from btcore.classes import frozen
 from btcore.cli import OK, UNAVAILABLE, write_lines
+from btcore.cli.looking import look
 from btcore.config.site import core_settings
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
 from btcore.text import plain
 from btcore.values import template
-from btcore.values.declarations import faults_of
+from btcore.values.declarations import faults_of, name_faults
 from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
@@ -50,6 +51,10 @@ class PluginInfo:
         }
 
 
+Checked = tuple[str, Installed, list[str]]
+"""A name, the plugin that has it, and what is wrong with that."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show the settings of this plugin")
@@ -76,16 +81,18 @@ def _check(args: argparse.Namespace) -> int:
     known = installed()
     if args.name is not None and args.name not in known:
         find(args.name, known)
-    checked = [(name, rivals, check_plugin(rivals)) for name, rivals in known.items() if args.name in (None, name)]
-    if args.json:
-        facts = [
-            {"name": name, "distribution": rivals[0].distribution, "version": rivals[0].version, "faults": faults}
-            for name, rivals, faults in checked
-        ]
-        write_lines([json.dumps(facts, indent=2)])
-    else:
-        write_lines(line for name, _, faults in checked for line in _checked_lines(name, faults))
+    asked = [(name, rivals) for name, rivals in known.items() if args.name in (None, name)]
+    checked = [(name, rivals[0], check_plugin(rivals)) for name, rivals in asked]
+    write_lines([_checked_json(checked)] if args.json else _checked_lines(checked))
     return UNAVAILABLE if any(faults for _, _, faults in checked) else OK
+
+
+def _checked_json(checked: Iterable[Checked]) -> str:
+    facts = [
+        {"name": name, "distribution": plugin.distribution, "version": plugin.version, "faults": faults}
+        for name, plugin, faults in checked
+    ]
+    return json.dumps(facts, indent=2)
 
 
 def check_plugin(rivals: Sequence[Installed]) -> list[str]:
@@ -94,18 +101,29 @@ def check_plugin(rivals: Sequence[Installed]) -> list[str]:
         plugin = find(rivals[0].name, {rivals[0].name: tuple(rivals)})
     except PluginError as error:
         return [str(error)]
-    return list(faults_of(plugin, core_settings))
+    seen = look(lambda: list(faults_of(plugin, core_settings)))
+    return [*name_faults(plugin.name), *seen.faults, *(fault for faults in seen.found for fault in faults)]
 
 
-def _checked_lines(name: str, faults: Sequence[str]) -> Iterator[str]:
-    if not faults:
-        yield f"{name}: ok"
-    yield from (f"{name}: {fault}" for fault in faults)
+def _checked_lines(checked: Iterable[Checked]) -> Iterator[str]:
+    for name, _, faults in checked:
+        if not faults:
+            yield f"{plain(name)}: ok"
+        yield from (plain(f"{name}: {fault}") for fault in faults)
 
 
 def inspect_plugin(rivals: Iterable[Installed]) -> PluginInfo:
     """Load the plugin of a name; return what it is, or why it cannot be used."""
     plugin, *others = rivals
+    seen = look(lambda: _inspect(plugin, others))
+    return (
+        seen.found[0]
+        if seen.found
+        else PluginInfo(plugin.name, plugin.distribution, plugin.version, error=seen.faults[0])
+    )
+
+
+def _inspect(plugin: Installed, others: Iterable[Installed]) -> PluginInfo:
     facts = (plugin.name, plugin.distribution, plugin.version)
     try:
         cls = find(plugin.name, {plugin.name: (plugin, *others)}).load()

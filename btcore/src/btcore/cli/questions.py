@@ -32,6 +32,7 @@ def ask_secret(question: str) -> str:
     try:
         return getpass.getpass(f"{plain(question)} (is not shown): ").strip()
     except EOFError:
+        print()
         raise _ended() from None
 
 
@@ -45,7 +46,7 @@ def confirm(question: str, *, default: bool = True) -> bool:
 
 
 def choose(question: str, options: Sequence[str], default: int) -> int:
-    """Return which of some options is chosen, by its place in the list."""
+    """Return which of some options is chosen, by its place in the list, or by its text up to the colon."""
     show(question)
     for number, option in enumerate(options, 1):
         show(f"{number:2}  {option}", "  ", " " * 6)
@@ -53,6 +54,9 @@ def choose(question: str, options: Sequence[str], default: int) -> int:
         answer = ask("Number", str(default + 1))
         if answer.isdecimal() and 1 <= int(answer) <= len(options):
             return int(answer) - 1
+        named = [at for at, option in enumerate(options) if option.partition(":")[0] == answer.lower()]
+        if len(named) == 1:
+            return named[0]
         show(f"Please answer with a number from 1 to {len(options)}.")
 
 
@@ -64,6 +68,7 @@ def _read(prompt: str) -> str:
     try:
         return input(f"{last} ").strip()
     except EOFError:
+        print()
         raise _ended() from None
 
 

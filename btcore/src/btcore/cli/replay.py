@@ -18,6 +18,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
 from btcore.errors import Stop, Unavailable
+from btcore.journal.partitions import partitioned
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.handler import say, set_up
 from btcore.mending.commands import raise_if_unanswerable
@@ -117,6 +118,8 @@ def _at_rest(site: Site, args: argparse.Namespace, request: Request) -> Iterator
         if _is_preview(request, args):
             yield from mending.replay({"sink": args.sink, "request": attrs.asdict(request), "dry_run": True})
             return
+        if partitioned(mending.journal) is not None:
+            raise Unavailable("the journal's partitions are delivered by programs that run: start one, and ask again")
         stop = Event()
         stop_on_signals(stop)
         for sink in mending.sinks_of(args.sink):

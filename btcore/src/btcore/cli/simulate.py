@@ -4,7 +4,8 @@
 import argparse
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
+        "-o",
         "--output",
         metavar="FILE",
         default="-",
@@ -79,6 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--http", type=_url, metavar="URL", help=f"send over HTTP, as a GEM does (default format: {OVER_HTTP})"
     )
     where.add_argument("--serial-port", type=Path, metavar="NAME", help="make a serial line of this name")
+    parser.add_argument(
+        "--fleet",
+        type=int,
+        metavar="N",
+        help="with --connect: N meters from a few processes, which connect again by themselves, and take no commands",
+    )
+    parser.add_argument(
+        "--processes", type=int, metavar="P", help="with --fleet: how many processes (default: one for 2500 meters)"
+    )
     parser.add_argument("--binary", action="store_true", help="write plain bytes instead of lines of JSON")
     parser.add_argument(
         "--realtime",
@@ -89,19 +100,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Simulate until all packets are sent, or until a signal arrives."""
+    if args.fleet is not None:
+        return _fleet(args)
     is_line = any(way is not None for way in (args.connect, args.listen, args.http, args.serial_port))
     is_live = is_line if args.realtime is None else args.realtime
     plugin, problems = _plugin(args, is_live=is_live)
     if problems:
-        for problem in problems:
-            say(f"btcore simulate: {_option(problem)}{problem.message}")
-        return USAGE
+        return _refuse(problems)
     stop = Event()
     stop_on_signals(stop)
     context = Context("source.simulator", logging.getLogger("source.simulator"))
     plugin.open(context=context)
     _play(plugin.collect(stop=stop), context.commands, args, is_live=is_live)
     return OK
+
+
+def _fleet(args: argparse.Namespace) -> int:
+    """Simulate a fleet: the same meters, in several processes."""
+    from btcore.cli.fleet import MAX_METERS, MAX_PROCESSES, SHARE, run_fleet  # noqa: PLC0415 - it is rare, and large
+
+    count, processes = args.fleet, args.processes
+    if not args.connect:
+        args.usage("--fleet needs --connect HOST:PORT")
+    if args.count is not None:
+        args.usage("--fleet says how many meters: omit --meters")
+    if not 1 <= count <= MAX_METERS:
+        args.usage(f"--fleet: expected 1 to {MAX_METERS} meters, as many as one computer can connect to one port")
+    if processes is None:
+        processes = -(-count // SHARE)
+    if not 1 <= processes <= min(count, MAX_PROCESSES):
+        args.usage(f"--processes: expected 1 to {min(count, MAX_PROCESSES)}")
+    args.count = count
+    _, problems = _plugin(args, is_live=True)
+    if problems:
+        return _refuse(problems)
+
+    make = partial(_make_share, {name: getattr(args, name) for name in (*SETTINGS, "http")})
+    with contextlib.suppress(KeyboardInterrupt):
+        say(f"btcore simulate: {run_fleet(make, args.connect, count, processes)}")
+    return OK
+
+
+def _make_share(settings: Mapping[str, Any], first: str, count: int, number: int) -> Any:  # noqa: ANN401 - any plugin
+    """Make the plugin for some meters of a fleet."""
+    seed = (settings["seed"] or 1) * 1000 + number  # their houses are at other times of their lives
+    share = {"serial": first or settings["serial"], "count": count, "seed": seed}
+    plugin, _ = _plugin(argparse.Namespace(**{**settings, **share}), is_live=True)
+    return plugin
+
+
+def _refuse(problems: Sequence[Problem]) -> int:
+    for problem in problems:
+        say(f"btcore simulate: {_option(problem)}{problem.message}")
+    return USAGE
 
 
 def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Problem]]:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore status`: how a site is, asked of the program that runs it, or of the journal if none does."""
+"""`btcore status`: how a site is, asked of the program that runs it, or of the journal if none does.
+
+Of the configuration only `state` is needed where the program runs: it may have keys that a person's shell has not.
+"""
 
 import argparse
 import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from btcore.cli import FAILING, OK, UNAVAILABLE, add_config, config_of, standard_output, write_lines
-from btcore.config.load import load_site
+from btcore.config.load import load_site, load_state
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask_once
 from btcore.runtime import state_directory
@@ -34,10 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Show the status; return 0 if all is well, 1 if something fails, 69 if the site does not run."""
-    site = load_site(config_of(args))
-    state_directory.check(site.state, site.file)
+    file = config_of(args)
+    state = load_state(file)
+    state_directory.check(state, file)
     while True:
-        found = _ask(site)
+        found = _ask(state, file)
         if args.watch and standard_output().isatty():
             standard_output().write(CLEAR)
         write_lines(_lines(found, as_json=args.json))
@@ -50,12 +55,12 @@ def main(args: argparse.Namespace) -> int:
     return OK if status["ok"] else FAILING
 
 
-def _ask(site: Site) -> dict[str, Any]:
-    """Return the status with its lines. Raises Unavailable."""
+def _ask(state: Path, file: Path) -> dict[str, Any]:
+    """Return the status with its lines. Raises ConfigurationError, Unavailable."""
     try:
-        return ask_once(site.state, "status")
+        return ask_once(state, "status")
     except NotRunning:
-        return answer(_at_rest(site))
+        return answer(_at_rest(load_site(file)))
 
 
 def _at_rest(site: Site) -> SiteStatus:

@@ -5,6 +5,7 @@ A plugin lists its claims in `claims`; conflicts between tables are found here, 
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from btcore.classes import frozen
 from btcore.config.problems import Problems
@@ -35,7 +36,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
     """Return the claims of a plugin's instance. Raises PluginError if it fails, or returns something invalid."""
     try:
         asked = getattr(instance, "claims", None)
-        answered = list(asked() or ()) if callable(asked) else []
+        answered = list(islice(asked() or (), MAX_CLAIMS)) if callable(asked) else []
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -47,7 +48,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
             raise PluginError(
                 f"the {plugin} claims {describe_type(one)}; expected text or a Claim; this is a mistake in the plugin"
             )
-    return [Claim(one) if isinstance(one, str) else one for one in answered[:MAX_CLAIMS]]
+    return [Claim(one) if isinstance(one, str) else one for one in answered]
 
 
 class Claims:

@@ -25,7 +25,7 @@ from btcore.config.tables import BRULTECH, Reader, Values, decoder_tables, reada
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
-from btcore.journal.opening import secrets_in
+from btcore.journal.opening import is_filled_by_others, secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
 from btcore.text import closest, nearest
@@ -121,6 +121,9 @@ class _Loader:
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
         tariff = self._tariff()
         self._name_clashes(sinks)
+        if self.virtual and self._is_filled_by_others():
+            message = "virtual channels need a journal of one computer; calculate them where the meters are"
+            self.findings.add(("channels",), message)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
         self._warn_of_backoffs(sources, sinks)
@@ -144,8 +147,12 @@ class _Loader:
         if "tariff" not in self.data:
             return None
         from btcore.tariff import Tariff  # noqa: PLC0415 - most sites have none
+        from btcore.tariff_text import doubts  # noqa: PLC0415 - as above
 
-        return self.reader.nested("tariff", Tariff, self.data)
+        tariff = self.reader.nested("tariff", Tariff, self.data)
+        for key, doubt in doubts(tariff) if tariff else ():
+            self.findings.warn(("tariff", key), doubt)
+        return tariff
 
     def _top_values(self) -> Values:
         """Return the settings of the top level; the journal's may be in a table of their own."""
@@ -219,9 +226,16 @@ class _Loader:
         if not isinstance(tables, dict):
             self.findings.add((kind,), f"expected a table [{kind}.NAME], found something else")
             return []
-        if not tables and self.complete and kind in _NOTHING and not self.findings.document.mistakes:
+        is_needed = self.complete and kind in _NOTHING and not (kind == "source" and self._is_filled_by_others())
+        if not tables and is_needed and not self.findings.document.mistakes:
             self.findings.add((), _NOTHING[kind])
         return [one for name, table in tables.items() for one in self._table(kind, name, table)]
+
+    def _is_filled_by_others(self) -> bool:
+        """Whether the journal that is chosen has readings without any source here."""
+        journal = self.data.get("journal", "")
+        url = journal.get("use", "") if isinstance(journal, dict) else journal
+        return isinstance(url, str) and is_filled_by_others(url)
 
     def _name_clashes(self, sinks: Sequence[Sink]) -> None:
         """Report a sink with the name of another sink's part: the two would share a checkpoint."""

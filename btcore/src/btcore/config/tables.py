@@ -7,6 +7,7 @@ those of decoders, which need none in the file.
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ from btcore.values.invalid_value import ConversionContext, InvalidValue
 Values = dict[str, Any]
 
 T = TypeVar("T")
+
+MAX_PROBLEMS = 1000
+"""The most problems that are taken of one table's `check`."""
 
 BRULTECH = "brultech"
 """The built-in decoder."""
@@ -127,7 +131,8 @@ class Reader:
             if not callable(check):
                 return
             wanted = inspect.signature(check).parameters
-            for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
+            found = check(**{name: value for name, value in known.items() if name in wanted}) or ()
+            for problem in islice(found, MAX_PROBLEMS):
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above
             self._fault(plugin, "while it checked its settings", error, path)

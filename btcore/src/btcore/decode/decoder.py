@@ -16,10 +16,9 @@ import attrs
 import pluggy
 
 from btcore.classes import define
-from btcore.decode.brultech import FORMATS
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
-from btcore.formats import MAX_NAME, Format, Number, check_name, describe_type, packet_formats
+from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
 from btcore.hook_trace import is_on as is_trace_on
 from btcore.hook_trace import trace_calls
 from btcore.hookspecs import HookManager
@@ -61,7 +60,14 @@ class Decoder:
     def __attrs_post_init__(self) -> None:
         """Register it in a plugin manager of its own: a decoder that raises must not keep the others from answering."""
         self.calls = hook_caller(self.instance, self.context.name)
-        self._decode = _function_of(self.calls.decode_packet)
+        self._decode = _function_of(self.calls.decode_packet) or (
+            lambda buffer: self.calls.decode_packet(buffer=buffer)
+        )
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing is wrapped around its `decode_packet`, so that a packet may be found without a call."""
+        return _function_of(self.calls.decode_packet) is not None
 
     @property
     def name(self) -> str:
@@ -115,7 +121,7 @@ class Decoder:
             if formats and packet.format.name not in formats:
                 return Unwanted(size, packet.format.name)
             _check_fields(packet)
-            numbers = _numbers_of(packet)
+            numbers = packet.format.numbers(packet.raw)
             self._check_format(packet)
             self.packets += 1
         except BaseException as error:  # noqa: BLE001 - as above
@@ -139,22 +145,15 @@ class Decoder:
         self._checked_formats.add(packet.format)
 
 
-def _function_of(caller: pluggy.HookCaller) -> Callable[[memoryview], Any]:
-    """Return what answers a call of `decode_packet`: the decoder's own function, where nothing is wrapped around it.
+def _function_of(caller: pluggy.HookCaller) -> Callable[[memoryview], Any] | None:
+    """Return a decoder's own `decode_packet`, where nothing is wrapped around it; else None.
 
     It is called for every packet, and pluggy's way to the only function takes 3 µs. A trace needs that way.
     """
     found = caller.get_hookimpls()
     is_alone = len(found) == 1 and not (found[0].hookwrapper or found[0].wrapper)
-    if is_alone and found[0].argnames == ("buffer",) and not is_trace_on():
-        return found[0].function
-    return lambda buffer: caller(buffer=buffer)
-
-
-def _numbers_of(packet: Packet) -> tuple[Number, ...]:
-    """Return the numbers of a packet, checked. Those of our own formats are right, whatever the bytes."""
-    form = packet.format
-    return tuple(form.unpack(packet.raw)) if FORMATS.get(form.name) is form else form.numbers(packet.raw)
+    is_direct = is_alone and found[0].argnames == ("buffer",) and not is_trace_on()
+    return found[0].function if is_direct else None
 
 
 def decoder_name(context: Context) -> str:

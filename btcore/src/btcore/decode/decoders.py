@@ -12,13 +12,23 @@ from datetime import datetime
 from btcore.decode.brultech import FORMATS, Brultech, read_kept
 from btcore.decode.decoder import Decoder, copy_of, decoder_name, default_context, format_names
 from btcore.decode.fault_reports import FaultReports
+from btcore.decode.frames import FindPackets, packet_finder
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
 from btcore.formats import Format, Number
 from btcore.journal import Entry
 from btcore.journal.shared_readings import SharedReadings
-from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
+from btcore.records import (
+    Damaged,
+    Incomplete,
+    Packet,
+    Reading,
+    Unwanted,
+    from_microseconds,
+    note_taken,
+    trusted_reading,
+)
 from btcore.settings import Context
 
 log = logging.getLogger("btcore.decode.decoders")
@@ -119,7 +129,23 @@ class Decoders:
         second_look = self._second_look(known, usable if all(usable) else ()) if known else None
         if not all(headers):
             return Stream(self.decode, (), counts, second_look=second_look)
-        return Stream(self.decode, known, counts, usable if all(usable) else (), second_look)
+        return Stream(self.decode, known, counts, usable if all(usable) else (), second_look, self._finder())
+
+    def _finder(self) -> FindPackets | None:
+        """Return the shorter way to packets of our own formats, where Brultech's decoder is asked first."""
+        first = self._decoders[0] if self._decoders else None
+        if first is None or type(first.instance) is not Brultech or not first.is_alone:
+            return None
+        names = frozenset(first.instance.formats or FORMATS)
+        found, add = packet_finder(names & (self._formats or names)), self._shared.add_packets
+
+        def find(buffer: bytes, at: int) -> list[Packet]:
+            packets = found(buffer, at)
+            first.packets += len(packets)
+            add(packets)
+            return packets
+
+        return find
 
     def _is_packet(self, data: bytes) -> bool:
         answer = self.decode(memoryview(data))
@@ -206,6 +232,10 @@ class Decoders:
 
     # --- readings of journal entries
 
+    def add_taken(self, reading: Reading) -> None:
+        """Let all workers know the reading that a source has made of a packet, and followed."""
+        self._shared.add_taken(reading)
+
     def read_entry(self, entry: Entry) -> Reading | None:
         """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged.
 
@@ -241,22 +271,20 @@ class Decoders:
         form, sent, numbers = found
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
         serial = self._name_meter(entry.source, entry.address, sent, entry.serial, form.name)
-        return sent, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+        reading = trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+        if (taken := self._shared.reading_of(entry)) is not None and taken.format is form:
+            note_taken(reading, taken)
+        return sent, reading
 
-    def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...]] | None:
+    def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...] | None] | None:
         """Return the format of an entry, the serial number that its packet shows, and its numbers."""
         known = self._shared.packet_of(entry)
         if known is not None and known.numbers is not None:
             return known.format, known.serial, known.numbers
         if entry.format in FORMATS and self._takes_own(entry.format) and (kept := read_kept(entry.format, entry.raw)):
-            form, serial = kept
-        elif packet := self._packet_of(entry):
-            form, serial = packet.format, packet.serial
-        else:
-            return None
-        # those of our own formats were checked when they came in; another decoder may be of another version by now
-        is_own = FORMATS.get(form.name) is form
-        return form, serial, tuple(form.unpack(entry.raw)) if is_own else form.numbers(entry.raw)
+            return *kept, None  # unpacked on first use
+        packet = self._packet_of(entry)
+        return None if packet is None else (packet.format, packet.serial, packet.format.numbers(entry.raw))
 
     def _takes_own(self, name: str) -> bool:
         """Whether the first decoder is Brultech's, and takes a format: then its packets need no decoder to be asked."""

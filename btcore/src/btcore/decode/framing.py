@@ -12,11 +12,12 @@ are a packet without it never reach the transformer.
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 from btcore.classes import define
+from btcore.decode.arrivals import Arrivals, Time
+from btcore.decode.frames import FindPackets
 from btcore.decode.telnet import Transformer
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.text import plural
@@ -24,7 +25,6 @@ from btcore.text import plural
 Answer = Packet | Incomplete | Damaged | Unwanted | None
 Decode = Callable[[memoryview], Answer]
 
-Time = datetime | Iterator[datetime]
 Found = list[tuple[Packet, datetime]]
 OnPiece = Callable[[bytes, Packet | None], object]
 """Called with the bytes of each packet, and with the bytes between packets, in the order of the stream."""
@@ -53,10 +53,11 @@ class Stream:
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, if all decoders name them:
     other bytes are skipped without asking a decoder. `candidates` are regular expressions that match where a packet may
     start, if all decoders have one: a header where none matches begins a damaged packet. `counts` may be shared by
-    several streams. `second_look` makes a `SecondLook` at junk.
+    several streams. `second_look` makes a `SecondLook` at junk. `find` is a shorter way to the packets that follow each
+    other without a byte between.
 
-    `bytes_since_packet` counts the bytes since the last packet, `undone` the packets that were found by the second
-    look. `unwanted` is the format of the last packet of a format that is not taken.
+    `undone` counts the packets that were found by the second look. `unwanted` is the format of the last packet of a
+    format that is not taken.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Stream:
         counts: StreamCounts | None = None,
         candidates: tuple[bytes, ...] = (),
         second_look: "Callable[[], SecondLook] | None" = None,
+        find: FindPackets | None = None,
     ) -> None:
         """Begin with an empty buffer."""
         self.counts = counts or StreamCounts()
-        self.bytes_since_packet = 0
         self.undone = 0
         self.unwanted = ""
         self.on_piece: OnPiece | None = None
@@ -80,57 +81,77 @@ class Stream:
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
         self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
-        self._rest = b""
-        self._needed = 0  # bytes of the packet that has begun, as far as the decoder has told
-        self._end = 0  # how many bytes have come in since the stream began
-        self._arrivals: deque[tuple[int, Time]] = deque()
+        self._find = find
+        self._rest = b""  # what was looked at, and may be the beginning of a packet
+        self._pieces: list[bytes] = []  # what came in since
+        self._times: list[Time] = []  # and when
+        self._asked = self._missing = 0  # bytes that had to come in then, and those of them that have not yet
+        self._since = 0  # bytes that have been looked at since the last packet
+        self._arrivals = Arrivals()
 
     @property
     def is_waiting(self) -> bool:
         """Whether the last bytes may be the beginning of a packet."""
-        return bool(self._rest) or (self._second_look is not None and self._second_look.is_waiting)
+        return bool(self.rest) or (self._second_look is not None and self._second_look.is_waiting)
 
     @property
     def rest(self) -> bytes:
         """The last bytes, which may be the beginning of a packet."""
-        return self._rest
+        return b"".join((self._rest, *self._pieces)) if self._pieces else self._rest
+
+    @property
+    def bytes_since_packet(self) -> int:
+        """The bytes since the last packet."""
+        return self._since + self._asked - self._missing
 
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete, each with the time at which its last byte came in.
 
         `time` is that of these bytes, or an iterator that is asked once for each packet that ends in them.
         """
-        if not data:
+        size = len(data)
+        if not size:
             return []
-        self._end += len(data)
-        self._arrivals.append((self._end, time))
-        self.bytes_since_packet += len(data)
-        self._rest += data
-        return self._packets(self._rest, final=False) if len(self._rest) >= self._needed else []
+        # what cannot be complete yet is not even put together: 0.1 µs for a byte
+        self._pieces.append(data)
+        self._times.append(time)
+        self._missing = missing = self._missing - size
+        return [] if missing > 0 else self._packets(final=False)
 
     def close(self) -> Found:
         """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
-        return self._packets(self._rest, final=True)
+        return self._packets(final=True)
 
-    def _packets(self, buffer: bytes, *, final: bool) -> Found:
+    def _take(self) -> bytes:
+        """Return what was left and what came in, and note when each of it came."""
+        pieces, buffer = self._pieces, self.rest
+        if pieces:
+            self._since = self.bytes_since_packet
+            self._arrivals.add([*map(len, pieces)], self._times)
+            self._pieces, self._times = [], []
+        self._asked = self._missing = 0
+        return buffer
+
+    def _packets(self, *, final: bool) -> Found:
         found: Found = []
+        buffer = self._take()
         view = memoryview(buffer)
-        begin = self._end - len(buffer)
-        at = junk = self._needed = 0
+        begin = self._arrivals.end - len(buffer)
+        at = junk = self._intact(buffer, 0, begin, found)
         while (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
             answer = self._decode(view[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
                 if at > junk or self._is_undoing:
                     found += self._junk(buffer[junk:at], begin + junk, final=True)
+                self._piece(buffer[at : at + answer.size], answer)  # as it came: `raw` may leave out a key
                 at += answer.size
-                self._piece(buffer[at - answer.size : at], answer)  # as it came: `raw` may leave out a key
-                found.append((answer, self._arrival(begin + at)))
+                found.append((answer, self._arrivals.time_at(begin + at)))
                 self.counts.packets += 1
-                self.bytes_since_packet = len(buffer) - at
-                junk = at
+                self._since = len(buffer) - at
+                at = junk = self._intact(buffer, at, begin, found)
             elif isinstance(answer, Incomplete) and not final and left < MAX_PACKET:
-                self._needed = min(answer.size, MAX_PACKET)
+                self._asked = self._missing = max(min(answer.size, MAX_PACKET) - left, 0)
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
@@ -140,8 +161,25 @@ class Stream:
                 self.counts.damaged += self._is_damaged(answer, left)
         found += self._junk(buffer[junk:at], begin + junk, final=final)
         self._rest = buffer[at:]
-        self._forget(begin + at + 1)
+        self._arrivals.forget(begin + at + 1)
         return found
+
+    def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> int:
+        """Add the packets that follow each other from here on, as `find` finds them; return where the last one ends."""
+        if self._find is None or self._is_undoing:
+            return at
+        packets = self._find(buffer, at)
+        if not packets:
+            return at
+        time = self._arrivals.only() if at + packets[0].size < len(buffer) else None
+        for packet in packets:
+            at += packet.size
+            found.append((packet, time or self._arrivals.time_at(begin + at)))
+            if self.on_piece is not None:
+                self.on_piece(packet.raw, packet)
+        self.counts.packets += len(packets)
+        self._since = len(buffer) - at
+        return at
 
     def _junk(self, junk: bytes, begin: int, *, final: bool) -> Found:
         """Return the packets that a second look finds in junk. They are its pieces; without any, the junk is one."""
@@ -161,7 +199,9 @@ class Stream:
         if self._make_second_look is None or not (junk or (final and self._is_undoing)):
             return []
         self._second_look = self._second_look or self._make_second_look()
-        found = [each for piece, time in self._pieces(junk, begin) for each in self._second_look.feed(piece, time)]
+        found = [
+            each for piece, time in self._arrivals.split(junk, begin) for each in self._second_look.feed(piece, time)
+        ]
         if final:
             found += self._second_look.close()
         self._is_undoing = not final
@@ -169,7 +209,7 @@ class Stream:
             self.undone += len(found)
             self.counts.packets += len(found)
             self.counts.junk -= sum(packet.size for packet, _ in found)
-            self.bytes_since_packet = self._second_look.bytes_since_packet + self._end - begin - len(junk)
+            self._since = self._second_look.bytes_since_packet + self._arrivals.end - begin - len(junk)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
@@ -186,23 +226,6 @@ class Stream:
     def _is_damaged(self, answer: Answer, left: int) -> bool:
         """Whether the junk is a damaged packet, and not a lone header at the end."""
         return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
-
-    def _arrival(self, end: int) -> datetime:
-        self._forget(end)
-        time = self._arrivals[0][1]
-        return time if isinstance(time, datetime) else next(time)
-
-    def _pieces(self, data: bytes, begin: int) -> Iterator[tuple[bytes, Time]]:
-        """Split bytes by when they came in; `begin` bytes of the stream came before them."""
-        for end, time in self._arrivals:
-            if end > begin and data:
-                yield data[: end - begin], time
-                data, begin = data[end - begin :], end
-
-    def _forget(self, end: int) -> None:
-        """Drop the arrival times of what ended before so many bytes of the stream."""
-        while self._arrivals and self._arrivals[0][0] < end:
-            self._arrivals.popleft()
 
 
 class SecondLook:

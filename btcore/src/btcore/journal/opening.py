@@ -58,7 +58,8 @@ class JournalOptions:
 Opener = Callable[[JournalOptions], Journal]
 """What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`.
 
-It may have an attribute `check`, which is called with the same, opens nothing, and raises as well.
+It may have an attribute `check`, which is called with the same, opens nothing, and raises as well; and one
+`is_filled_by_others`, which is true where such a journal has readings without any source of this site.
 """
 
 
@@ -93,6 +94,16 @@ def check_url(url: str, state: Path) -> None:
             check(JournalOptions(url, state, must_exist=True))
         except ConfigurationError as error:
             raise _redacted(error, url) from None
+
+
+def is_filled_by_others(url: str) -> bool:
+    """Whether the journal of a URL has readings that no source of this site appends."""
+    if ":" not in url:
+        return False
+    try:
+        return bool(getattr(find_journal(url).load_object(), "is_filled_by_others", False))
+    except PluginError:
+        return False  # whoever opens it says why
 
 
 def _redacted(error: ConfigurationError, url: str) -> ConfigurationError:

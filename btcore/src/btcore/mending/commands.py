@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,12 +19,15 @@ from btcore.journal import START, Journal
 from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
 from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
-from btcore.replay.requests import Request, RequestBook
+from btcore.replay.requests import Request, RequestBook, Requests, SharedRequests
 from btcore.sinks.worker import SinkWorker
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
 from btcore.status.report import replay_line
 from btcore.text import nearest, plural
+
+if TYPE_CHECKING:
+    from btcore.capture.export import Span
 
 MAX_READ = 500
 """Journal entries read at once."""
@@ -108,7 +111,7 @@ class Mending:
         worker = self._worker(table)
         if worker is not None and worker.is_dry_run:
             raise Unavailable("btcore makes a dry run, which delivers nothing: stop it, or ask again when it is over")
-        self._book.of(table).ask(request)
+        self._book.of_all(table).ask(request)
         return request
 
     # --- replays
@@ -134,7 +137,7 @@ class Mending:
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        requests = self._book.of(table)
+        requests = self._book.of_all(table)
         while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
             worker = self._worker(table)
             if worker is not None and worker.stop_reason:
@@ -143,13 +146,18 @@ class Mending:
             if worker is None and not self._is_configured(table):
                 raise Unavailable(self._describe_removal(table, requests.get(number)))
             status = worker.replay_status() if worker else None
-            found = status if status is not None and status.number == number else ReplayStatus(number)
+            found = status if status is not None and status.number == number else self._kept_status(requests, number)
             yield {"sink": table, "replay": attrs.asdict(found)}
         if requests.is_waiting(number):
             raise Unavailable("btcore stops: what is left is delivered again when it runs")
         done = requests.get(number)
         if done is not None:
             yield {"sink": table, "replay": attrs.asdict(request_status(done, finished=True))}
+
+    def _kept_status(self, requests: Requests | SharedRequests, number: str) -> ReplayStatus:
+        """Return how far a request has come that no worker here knows, as the journal has it."""
+        kept = requests.get(number)
+        return request_status(kept) if kept is not None else ReplayStatus(number)
 
     def _describe_removal(self, table: str, request: Request | None) -> str:
         """Describe how far a replay came whose sink was taken out of the configuration."""
@@ -161,15 +169,18 @@ class Mending:
     # --- the journal
 
     def look_after(self, request: Answer) -> Iterator[Answer]:
-        """Check the journal, or export a part of it; compacting is for a site at rest."""
+        """Check the journal, export a part of it, or what identifies its readings; compact one that is at rest."""
         match request.get("action"):
             case "check":
                 yield {"faults": list(self._faults())}
             case "export":
-                from btcore.capture.export import Span, export  # noqa: PLC0415 - as for imports
+                from btcore.capture.export import export  # noqa: PLC0415 - as for imports
 
-                span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
-                yield from map(attrs.asdict, export(self.journal, span))
+                yield from map(attrs.asdict, export(self.journal, _span(request)))
+            case "identities":
+                from btcore.capture.export import identities  # noqa: PLC0415 - as for imports
+
+                yield from ({"readings": some} for some in identities(self.journal, _span(request)) if some)
             case "compact":
                 raise Unavailable("compacting takes the journal away from the meters for long: stop btcore first")
 
@@ -197,6 +208,12 @@ class Mending:
                 unread.update(entry.format for entry in entries if decoders.read_entry(entry) is None)
         for form, count in unread.items():
             yield f"{plural(count, 'reading')} of format {form} cannot be read by any decoder of the configuration"
+
+
+def _span(request: Answer) -> "Span":
+    from btcore.capture.export import Span  # noqa: PLC0415 - as for imports
+
+    return Span(request.get("since"), request.get("until"), request.get("meters", ()))
 
 
 def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:

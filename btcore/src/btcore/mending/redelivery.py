@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC
+from itertools import chain
 from threading import Event
 from typing import Any
 
@@ -20,6 +21,7 @@ from btcore.backoff import Backoff
 from btcore.config.site import Sink, Site, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
+from btcore.journal.partitions import parts_of
 from btcore.logs.failures import FailureReporter
 from btcore.records import from_microseconds
 from btcore.replay.history import History
@@ -87,17 +89,17 @@ def open_decoders(site: Site, opened: ExitStack) -> Decoders:
 
 def preview_request(site: Site, journal: Journal, sink: Sink, request: Request) -> Mapping[str, Any]:
     """Return what a request would deliver: how many readings and samples, of which meters, from when to when."""
-    request, live = begin_request(journal, sink.table, request)
     meters: Counter[str] = Counter()
     samples, keys = 0, []
     with ExitStack() as opened:
         decoders, delivery = open_decoders(site, opened), live_delivery(sink)
-        end = request.read_to if delivery.interval else request.end
         sampling = Redelivery.sampling_of(context_of(site, sink), delivery)
-        history = History(journal, decoders, sampling, end, (live or Checkpoint()).baselines)
-        for portion in history.portions():
-            for found in portion:
-                if (step := select(found.step, request)) is not None:
+        for part in parts_of(journal):
+            one, live = begin_request(part, sink.table, request)
+            end = one.read_to if delivery.interval else one.end
+            history = History(part, decoders, sampling, end, (live or Checkpoint()).baselines)
+            for found in chain.from_iterable(history.portions()):
+                if (step := select(found.step, one)) is not None:
                     meters.update(reading.serial for reading in step.readings)
                     samples += len(step.samples)
                     keys += [reading.key for reading in step.readings]

@@ -17,6 +17,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.partitions import Share, partitioned
 from btcore.logs.recent import recent_warnings
 from btcore.mending.commands import Mending
 from btcore.replay.requests import RequestBook
@@ -33,6 +34,7 @@ from btcore.workers.factory import Hosting, RunOptions, WorkerFactory
 from btcore.workers.group import WorkerGroup
 from btcore.workers.health import RunHealth
 from btcore.workers.reporting import ActivityReport
+from btcore.workers.sharing import Sharing
 
 log = logging.getLogger("btcore")
 
@@ -54,7 +56,8 @@ class RunningSite:
         self.journal = journal
         self._options = options
         self.requests = RequestBook(journal)
-        self._clock_watch = None if options.dry_run else ClockWatch(journal)
+        is_clock_ours = not options.dry_run and partitioned(journal) is None
+        self._clock_watch = ClockWatch(journal) if is_clock_ours else None
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
             site,
             journal,
@@ -70,7 +73,11 @@ class RunningSite:
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
             self._factory.sources(site.running_sources), self._replaced, patience
         )
-        self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(self._factory.sinks(site.sinks), self._replaced, patience)
+        shared = partitioned(journal)
+        self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(
+            [] if shared else self._factory.sinks(site.sinks), self._replaced, patience
+        )
+        self._sharing = Sharing(shared, self.sinks, self._make_shares, dry_run=options.dry_run) if shared else None
         self._factory.restore_identities()
         self.health = RunHealth(self.sources.workers, self.sinks.workers)
         self.status = LiveStatus(
@@ -86,14 +93,26 @@ class RunningSite:
     def start(self) -> None:
         """Start the workers."""
         self.sinks.start()
+        self._share()
+        self.sinks.advance()
         self.sources.start()
+
+    def _make_shares(self, shares: Iterable[Share]) -> list[SinkWorker]:
+        return self._factory.shares(shares)  # that of the configuration now
+
+    def _share(self) -> None:
+        """Have the workers follow the partitions that are this program's, where the journal has any."""
+        if self._sharing is not None:
+            self._sharing.turn([sink.table for sink in self.site.sinks])
 
     def check(self) -> None:
         """Report what is due, and keep the journal small; called about every second."""
         if self._clock_watch is not None:
             with suppress(Unavailable):  # whoever needs the journal reports that it is
                 self._clock_watch.check()
+        if not self._options.dry_run:
             self._upkeep.turn()
+        self._share()
         self._name_check.check()
         self._report.check()
         self.present.check()
@@ -130,7 +149,8 @@ class RunningSite:
     @property
     def is_alive(self) -> bool:
         """Whether any worker runs, or is about to."""
-        return not self.is_settled or any(thread.is_alive() for thread in self.threads)
+        is_standing_by = self._sharing is not None and not self._options.once  # for partitions that others leave
+        return is_standing_by or not self.is_settled or any(thread.is_alive() for thread in self.threads)
 
     @property
     def are_sources_over(self) -> bool:
@@ -192,7 +212,7 @@ class RunningSite:
         """
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
-        stopped += [one.name for one in self.sinks.workers if one.stop_reason]
+        stopped += [one.table for one in self.sinks.workers if one.stop_reason]
         changes = site_changes(old, new, stopped)
         new = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
         factory = self._make_factory(new)
@@ -201,12 +221,14 @@ class RunningSite:
         else:
             factory.identities = self._factory.identities
         sources = factory.sources(one for one in new.running_sources if one.table in changes.sources.starting)
-        sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        starting = () if self._sharing else (one for one in new.sinks if one.table in changes.sinks.starting)
+        sinks = factory.sinks(starting)  # those of shares are made once the ones before them have ended
         accept(new)
         self.site, self.status.site, self._factory = new, new, factory
         self._announce(sources)
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
-        self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
+        ending = {one.name for one in self.sinks.workers if one.table in changes.sinks.ending}
+        self.sinks.replace(ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)
         self._upkeep = self._make_upkeep()
@@ -232,6 +254,8 @@ class RunningSite:
     def _held(self) -> list[str]:
         """Return the names whose checkpoints hold what is to be delivered again."""
         derived = [one.name for one in self.site.running_sources if one.is_derived]
+        if self._sharing is not None:
+            return derived  # the stream forgets by its own limits
         return derived + [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 

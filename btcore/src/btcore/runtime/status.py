@@ -2,16 +2,18 @@
 """The status of a running site, from its workers and its journal."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.journal.partitions import partitioned
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
-from btcore.status import JournalStatus, SiteStatus
+from btcore.status import JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import journal_status
+from btcore.status.merged import merge
 from btcore.version import __version__
 
 
@@ -47,12 +49,26 @@ class LiveStatus:
             file=str(site.file.absolute()),
             version=__version__,
             sources=tuple(source.status(self._redact) for source in sources),
-            sinks=tuple(sink.status() for sink in sinks),
+            sinks=tuple(self._sink_statuses(sinks)),
             journal=self._journal_status(now),
             process=os.getpid(),
             started=self._started,
             dry_run=self._dry_run,
         )
+
+    def _sink_statuses(self, workers: Sequence[SinkWorker]) -> Iterable[SinkStatus]:
+        """Return the status of each sink: of its worker, or of the workers of its partitions."""
+        if partitioned(self._journal) is None:
+            return [worker.status() for worker in workers]
+        parts = [(worker.share, worker.status()) for worker in workers if not worker.has_ended]
+        return [
+            merge(
+                sink.name,
+                sink.plugin,
+                [(share.partition, one) for share, one in parts if share and share.sink == sink.table],
+            )
+            for sink in self.site.sinks
+        ]
 
     def _journal_status(self, now: datetime) -> JournalStatus | None:
         try:

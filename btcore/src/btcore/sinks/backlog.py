@@ -20,6 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.clock_watch import ClockWatch, without_time
+from btcore.journal.pace import Pace
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
@@ -68,10 +69,12 @@ class Backlog:
         self._retry = retry
         self._reporter = reporter
         self._progress = Progress(journal, context, retry, fingerprint)
+        self.pace = Pace()
         self.clock_watch: ClockWatch | None = None  # readings wait until their time is known
         self._is_held = False  # the next reading has no time yet
         self._read_to: Offset = START
         self._lag = Lag()
+        self._dead_letters = 0
         self._looked = -LIMITS_INTERVAL
         self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
@@ -102,8 +105,10 @@ class Backlog:
         return from_microseconds(self._lag.oldest) if self.behind else None
 
     def dead_letters(self) -> int:
-        """Return how many dead letters of the sink the journal keeps. Raises Unavailable."""
-        return len(self._journal.dead_letters(self._context.name))
+        """Return how many dead letters of the sink the journal keeps; as last known where it is unavailable."""
+        with suppress(Unavailable):
+            self._dead_letters = len(self._journal.dead_letters(self._context.name))
+        return self._dead_letters
 
     @property
     def is_up_to_date(self) -> bool:
@@ -168,6 +173,7 @@ class Backlog:
             reading = self._wanted(entry)
             if reading is not None:
                 self._feed(reading, after, steps)
+        self.pace.has_read(self._context.name, self._read_to)
         return steps, not entries
 
     def _with_times(self, entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -17,7 +17,7 @@ from btcore.calculate.sampling import Step
 from btcore.classes import define, frozen
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Unavailable
-from btcore.journal import Checkpoint, DeadLetter, Journal, Offset
+from btcore.journal import Checkpoint, DeadLetter, Journal, Offset, Superseded
 from btcore.records import Batch
 from btcore.replay.history import Found, History, Sampling
 from btcore.replay.letters import LetterIndex, id_of, rebuild
@@ -96,6 +96,7 @@ class Redelivery:
         `requests` are those of the sink, where others see them too.
         """
         self.requests = requests or Requests(journal, context.name)
+        self._is_shared = self.requests.is_shared
         self._journal = journal
         self._decoders = decoders
         self._context = context
@@ -142,6 +143,11 @@ class Redelivery:
             return False
         try:
             return self._turn(calls)
+        except Superseded:  # another program has changed what is asked for, or delivers it: look again
+            if not self._is_shared:
+                raise
+            self._work = None
+            return False
         except Unavailable as error:
             self._work = None  # what was read is read again
             self._failed(Failure(describe_error(error)))

@@ -21,6 +21,8 @@ from btcore.errors import InvalidPluginResult, Stop
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, Superseded
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.pace import Pace
+from btcore.journal.partitions import Share
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
@@ -58,17 +60,22 @@ class SinkWorker:
         redact: Callable[[str], str] = str,
         out: Callable[[str], object] = print_line,
         requests: Requests | None = None,
+        share: Share | None = None,
     ) -> None:
         """Prepare. `redact` removes secrets from texts that are kept; `out` prints the lines of a dry run.
 
-        `requests` are what is to be delivered again, where others see them too.
+        `requests` are what is to be delivered again, where others see them too. `share` says which partition of a
+        journal with partitions `journal` is.
         """
-        self.name = sink.table
+        self.share = share
+        self.is_superseded = False  # another program delivers this share now
+        self.table = sink.table
+        self.name = str(share or sink.table)
         self._split_from = sink.split_from
         self.has_ended = False  # because it has had everything, or was told to
         self._is_prepared = False
         self.heartbeat = Heartbeat()
-        self.thread = Thread(target=self._run, name=sink.table, daemon=True)
+        self.thread = Thread(target=self._run, name=self.name, daemon=True)
         self._decoders = decoders.for_worker(context.log)
         self._delivery = sink.delivery
         self._context = context
@@ -109,6 +116,10 @@ class SinkWorker:
     def wait_for_clock(self, clock_watch: ClockWatch | None) -> None:
         """Let readings wait until their time is known. Called before the worker starts."""
         self.backlog.clock_watch = clock_watch
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Let the writers of bursts know how far it has read. Called before the worker starts."""
+        self.backlog.pace = pace
 
     @property
     def delivered(self) -> int:
@@ -200,8 +211,11 @@ class SinkWorker:
             self.has_ended = True
             self._log.debug("stopping")
         except Superseded as error:
-            self._stopped(error)
-            self._log.warning("stopped: %s", error)
+            self._log.warning("stopped: %s%s", error, f" (partition {self.share.partition})" if self.share else "")
+            if self.share:  # that is how partitions change hands
+                self.is_superseded = self.has_ended = True
+            else:
+                self._stopped(error)
         except Stop as error:
             self._stopped(error)
             self._log.error("stopped until a restart: %s; its readings are kept", describe_error(error))

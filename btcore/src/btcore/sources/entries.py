@@ -110,7 +110,9 @@ class EntryMaker:
         stream.packets += 1
         offset = self._identities.next_offset()
         way = (self._source.name, offset, steady, boot, stream.address)
-        name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
+        reading = reading_of(packet, from_microseconds(key), serial, *way)
+        name = self._identities.name(reading)
+        self._decoders.add_taken(reading)
         self._activity.add(name, key)
         if boot:
             self._silence_watch.heard(name)

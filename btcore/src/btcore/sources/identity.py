@@ -27,6 +27,9 @@ log = logging.getLogger("btcore")
 MAX_METERS = 1024
 """Serial numbers that are remembered, over all sources."""
 
+_numbers = count(1)
+"""The numbers of the readings of this process, each given once: also where a site is loaded again."""
+
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
 
@@ -40,7 +43,6 @@ class Identities:
         self._notify = notify
         self._notified: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._offsets = count(1)
         self._chains = Chains({}, report=self._notice, max_meters=MAX_METERS)
         self._checked: set[tuple[str, str, str, str]] = set()
         self._numbers: dict[str, str] = {}  # by the serial numbers of meters that may send any: what each sent first
@@ -88,7 +90,7 @@ class Identities:
 
     def next_offset(self) -> int:
         """Return the next offset: each reading of this run has its own."""
-        return next(self._offsets)
+        return next(_numbers)
 
     def name(self, reading: Reading) -> str:
         """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""

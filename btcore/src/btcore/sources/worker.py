@@ -25,6 +25,7 @@ from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, known_serials
 from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.keys import Append
+from btcore.journal.pace import Pace
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.meter_commands import MeterCommands
@@ -150,6 +151,10 @@ class SourceWorker:
     def append_by(self, append: Append) -> None:
         """Let this append the entries, in place of the journal itself. Called before the worker starts."""
         self._write_queue.append = append
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Let a burst wait briefly for the sinks that keep up. Called before the worker starts."""
+        self._write_queue.pace = pace
 
     @property
     def kept(self) -> int:

@@ -18,6 +18,7 @@ from btcore.errors import JournalFull
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Appended, Entry, Journal
 from btcore.journal.keys import Append, append_all
+from btcore.journal.pace import Pace
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter, LastFailure
 from btcore.logs.tally import SummarizedCount
@@ -29,11 +30,14 @@ MAX_QUEUE_BYTES = 16 << 20
 ENTRY_OVERHEAD = 400
 """Bytes of memory that a reading needs beside its packet."""
 
-MAX_ENTRIES_PER_WRITE = 500
+MAX_ENTRIES_PER_WRITE = 256
 """Readings that one call of the journal writes."""
 
 WRITE_TIMEOUT = 0.05
 """Seconds that `put` waits for the journal to write; after that, the source goes on."""
+
+BURST_TIMEOUT = 0.25
+"""The same where a burst has filled a write: a slow board takes so long for it, and what is written is safe."""
 
 BURST_PUTS = 64
 """Calls of `put` within a second that are a burst: the source then waits once per write, not at every call."""
@@ -62,6 +66,7 @@ class WriteQueue:
         self.is_full = False
         self._journal = journal
         self.append: Append = journal.append
+        self.pace = Pace()
         self._log = log
         self.heartbeat = Heartbeat()  # of the writer's thread
         self._retry = JournalRetry(stop, log, grace, self.heartbeat)
@@ -118,10 +123,13 @@ class WriteQueue:
             self._size += sum(map(_size, entries))
             self._change.notify_all()
             self._is_bursting = self._is_burst()
-            if not self._is_late and (not self._is_bursting or len(self._waiting) >= MAX_ENTRIES_PER_WRITE):
-                self._is_late = not self._change.wait_for(self._is_empty, WRITE_TIMEOUT)
+            is_much = len(self._waiting) >= MAX_ENTRIES_PER_WRITE
+            if not self._is_late and (not self._is_bursting or is_much):
+                self._is_late = not self._change.wait_for(self._is_empty, BURST_TIMEOUT if is_much else WRITE_TIMEOUT)
             if self._size > MAX_QUEUE_BYTES:
                 self._wait_for_room()
+        if is_much and not self._is_late:  # what came in before is in the journal
+            self.pace.wait(self._journal.newest())
 
     def _is_burst(self) -> bool:
         now = time.monotonic()

@@ -139,6 +139,8 @@ class Database:
         for first in range(0, len(distinct), MOST_KEYS):
             some = distinct[first : first + MOST_KEYS]
             values = [key if table.kinds[table.key] == "key" else self.dialect.time_value(key) for key in some]
+            if self.dialect.among:
+                values = ["{" + ",".join(f'"{value}"' for value in values) + "}"]
             for key, serial in self.connection.query(find_stored(self.dialect, table, len(some)), values):
                 found = key_of(key)
                 if found is not None:

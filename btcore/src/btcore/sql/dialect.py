@@ -49,7 +49,9 @@ class Dialect:
     first day of the local month, of a column `time`. `narrow` are the types that keep fewer digits than a DOUBLE.
     `widen` is how one column is given another type. `epoch` is the expression for the seconds since 1970 of a time
     `{column}`; one without a zone is in that of the database's session (SQLite: UTC). `partitioner` is the query that
-    finds what can divide a table by time, and `partition` the statement that does.
+    finds what can divide a table by time, and `partition` the statement that does. `among` is the condition that a
+    column `{column}` has one of the values of an array of the type `{type}`, which is one text; empty where there are
+    no arrays.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dialect:
     epoch: str = ""
     partitioner: str = ""
     partition: str = ""
+    among: str = ""
 
     def quote_name(self, name: str) -> str:
         """Quote the name of a table or a column."""
@@ -158,6 +161,7 @@ POSTGRESQL = Dialect(
     # of the extension TimescaleDB
     partitioner="SELECT 1 FROM pg_proc WHERE proname = 'create_hypertable' LIMIT 1",
     partition="SELECT create_hypertable(%s, 'time')",
+    among="{column} = ANY(CAST(%s AS {type}[]))",
 )
 
 DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (SQLITE, MYSQL, POSTGRESQL)} | {"mariadb": MYSQL}

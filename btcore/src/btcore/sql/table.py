@@ -10,10 +10,11 @@ from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Literal, Protocol
 
+from btcore.calculated import picker
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels
-from btcore.records import Batch, Reading, Sample
+from btcore.records import Batch, Reading, Sample, calculated_of
 from btcore.schemas import Column, channels_in, columns, serial_column
 from btcore.sql.dialect import Dialect, Kind, Value
 
@@ -145,7 +146,7 @@ class WideTable:
         if isinstance(values, Sample) and values.format is self.format and self._pick_of_sample is not None:
             calculated, measured, ordered = self._pick_of_sample
             try:  # 9 µs for a GEM instead of 70
-                return ordered((*calculated(values.values), *measured(values.newer.numbers)))
+                return ordered((*calculated(calculated_of(values)), *measured(values.newer.numbers)))
             except KeyError:  # a value that this sample does not have
                 pass
         return tuple(values.get(column.label) for column in self.columns)
@@ -160,7 +161,7 @@ class WideTable:
             return None
         order = {label: at for at, label in enumerate((*calculated, *measured))}
         indexes = [self.format.index[label] for label in measured]
-        return itemgetter(*calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
+        return picker(calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
 
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:

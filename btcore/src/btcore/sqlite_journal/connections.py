@@ -119,6 +119,7 @@ class OpenJournal:
 
     def _open(self) -> None:
         with ExitStack() as failing, self._guarded("open"):
+            self._newest_key: int | None = None  # no entry has one above it; None where that is not known
             self._writer = self._connect(failing)
             self._room = Room(self._file, self._writer)
             self._prepare()
@@ -188,6 +189,7 @@ class OpenJournal:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Change something, and commit it at once."""
         with self._writing, self._guarded("write to"), self._gathering.change():
+            self._newest_key = self._gathering.last = None  # entries may come back
             yield self._writer
 
     @contextmanager

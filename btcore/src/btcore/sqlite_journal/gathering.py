@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from btcore.errors import Unavailable
-from btcore.journal import START
+from btcore.journal import START, Offset
 from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.entries import NEWEST
@@ -64,6 +64,7 @@ class Gathering:
         self._restored = 0
         self._is_tail_failing = False
         self._fault = ""
+        self.last: Offset | None = None  # the newest offset, where it is known
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
         try:
@@ -100,6 +101,7 @@ class Gathering:
 
     def _begin(self) -> None:
         self._is_pending = True
+        self.last = None
         self._connection.execute("BEGIN IMMEDIATE")
         self._since = time.monotonic()
         if self._failed or not self._tail.is_read:
@@ -130,6 +132,7 @@ class Gathering:
     def change(self, *, durable: bool = False) -> Iterator[list[bytes]]:
         """Change something: all of it, or nothing. Its record goes into the list; without one it is committed at once.
 
+        Whoever adds entries sets `last` after it, to the newest offset, while he knows it: then nobody has to ask.
         `durable`: it is to be on the disk with `always_sync`. Raises OSError, sqlite3.Error, Unavailable.
         """
         sync = durable and self._always_sync
@@ -145,6 +148,7 @@ class Gathering:
             is_gathered = bool(record) and len(record[0]) <= MAX_RECORD and self._write(record[0], sync=sync)
             self._connection.execute("RELEASE change")
         except BaseException as error:
+            self.last = None
             self._undo(error)
             raise
         if not is_gathered:
@@ -157,7 +161,7 @@ class Gathering:
         if self._tail.size > MOST_TAIL:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
         try:
-            self._tail.write(record, int(self._connection.execute(NEWEST).fetchone()[0]), sync=sync)
+            self._tail.write(record, self._newest_offset(), sync=sync)
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
@@ -165,6 +169,11 @@ class Gathering:
             return False
         self._is_tail_failing = False
         return True
+
+    def _newest_offset(self) -> Offset:
+        if self.last is None:
+            self.last = int(self._connection.execute(NEWEST).fetchone()[0])
+        return self.last
 
     def _undo(self, error: BaseException) -> None:
         """Take back a change that failed, and nothing else."""

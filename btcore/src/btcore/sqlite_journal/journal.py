@@ -33,7 +33,7 @@ from btcore.sqlite_journal.files.place import file_of, warn_if_readable
 from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
-from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
+from btcore.sqlite_journal.tables.entries import NEWEST_KEY, RECENT, SIZES, insert, restamp, select
 from btcore.sqlite_journal.tables.lag import kept_after, lag_after
 from btcore.sqlite_journal.tables.records import (
     KEEP_SOURCE,
@@ -104,9 +104,13 @@ class SqliteJournal(OpenJournal):
     def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
         with self._gathering.change(durable=True) as record:
-            done = insert(self._writer, entries, added)
+            if self._newest_key is None:
+                self._newest_key = int(self._writer.execute(NEWEST_KEY).fetchone()[0])
+            done = insert(self._writer, entries, added, self._newest_key)
             if done.kept:
                 record.append(encode_entries(done.kept, added))
+                self._gathering.last = done.kept[-1].offset
+                self._newest_key = max(self._newest_key, *(entry.key for entry in done.kept))
             with self._news:
                 self._meters.write(self._writer, done.kept)
         return done
@@ -212,10 +216,10 @@ class SqliteJournal(OpenJournal):
             self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
-            kept, changed = write_checkpoint(self._writer, sink, checkpoint, known)
-            record.append(encode_checkpoint(sink, kept, changed))
-        self._committed[sink] = kept
-        return kept
+            written = write_checkpoint(self._writer, sink, checkpoint, known)
+            record.append(encode_checkpoint(sink, written))
+        self._committed[sink] = written.kept
+        return written.kept
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
@@ -229,6 +233,7 @@ class SqliteJournal(OpenJournal):
         """Give entries these keys and boots."""
         with self._writing, self._guarded("write to"):
             with self._gathering.change():
+                self._newest_key = None
                 done = restamp(self._writer, entries)
             self._mender.restamped(done)
             self._newest.forget()

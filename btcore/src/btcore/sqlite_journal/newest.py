@@ -14,6 +14,9 @@ from btcore.journal import START, Entry, Offset
 MAX_ENTRIES = 1024
 """As many as the mender keeps anyway: they are the same."""
 
+SLACK = 128
+"""More than that, before they are made as many again."""
+
 
 class Newest:
     """All entries after an offset, as far as they are known. Safe between threads.
@@ -34,8 +37,8 @@ class Newest:
             if entries and not self._entries:
                 self._after = entries[0].offset - 1
             self._entries += entries
-            if len(self._entries) > MAX_ENTRIES:
-                gone = len(self._entries) - MAX_ENTRIES // 2
+            if len(self._entries) > MAX_ENTRIES + SLACK:
+                gone = len(self._entries) - MAX_ENTRIES
                 self._after = self._entries[gone - 1].offset
                 del self._entries[:gone]
 

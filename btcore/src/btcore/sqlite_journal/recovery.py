@@ -104,11 +104,12 @@ class Recovery:
     def _finish(self, salvage: Salvage) -> None:
         note = self._notebook.note
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
-        lost, undelivered = self._count_lost(newest)
         rest = note.unsaved[1:]
+        lost, undelivered = (None, 0) if rest else self._count_lost(newest)
         self._sync()  # before the note says that nobody needs what was moved away
         what = self._fault or f"the journal {self._file} was damaged"
-        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
+        gone = f"what was moved to {rest[0]} comes next" if rest else _describe_lost(lost, undelivered)
+        self._tell(f"{what}: {_describe(salvage, gone)}", lost)
         self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
         self._notebook.expire()
         self._salvage = None
@@ -130,13 +131,14 @@ class Recovery:
         self._fault = ""
 
 
-def _describe(salvage: Salvage, lost: int | None, undelivered: int) -> str:
-    gone = "how many are lost is not known" if lost is None else _describe_lost(lost, undelivered)
+def _describe(salvage: Salvage, gone: str) -> str:
     kept = f"; the old file is {salvage.file.name}: delete it when you do not need it" if salvage.file.exists() else ""
     return f"{plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}"
 
 
-def _describe_lost(lost: int, undelivered: int) -> str:
+def _describe_lost(lost: int | None, undelivered: int) -> str:
+    if lost is None:
+        return "how many are lost is not known"
     if not lost:
         return "none is lost"
     sinks = (

@@ -13,7 +13,7 @@ from btcore.sqlite_journal.salvage import KEEP_METER
 from btcore.sqlite_journal.tables.entries import insert_again
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.records import KEEP_SOURCE
-from btcore.sqlite_journal.tables.sinks import keep_checkpoint
+from btcore.sqlite_journal.tables.sinks import keep_checkpoint, seal
 
 FARTHEST = """SELECT max((SELECT coalesce(max(max(offset, examined)), 0) FROM checkpoint),
     (SELECT coalesce(max(offset), 0) FROM baseline),
@@ -54,6 +54,7 @@ def restore(
     try:
         for sink, one in checkpoints.items():
             keep_checkpoint(connection, sink, one, one.baselines)
+            seal(connection, sink)  # all of them are in memory: they belong together
         connection.executemany(KEEP_SOURCE, sources.items())
         connection.executemany(KEEP_METER, [(*meter, 0) for meter in meters])
         new = [one for one in entries if insert_again(connection, one, added)]

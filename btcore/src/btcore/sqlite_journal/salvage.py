@@ -17,6 +17,7 @@ from typing import Any
 from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.pages import FILE_HEADER, PAGE_SIZE, Row, page_size_of, rows_of
 from btcore.sqlite_journal.files.wal import frames
+from btcore.sqlite_journal.found_checkpoints import BASELINE, CHECKPOINT, FoundCheckpoints
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
@@ -30,8 +31,6 @@ ENTRY = (type(None), int, int, str, str, str, int, bytes, int, int, str, str, in
 
 FEWEST = 8
 
-CHECKPOINT = (str, int, int, int, str, str, int)
-BASELINE = (str, str, int, str)
 DEAD_LETTER = (str, str, str, str, str, str, int, str)
 METER = (str, str, int)
 SOURCE = (str, str)
@@ -39,11 +38,6 @@ SEQUENCE = (str, int)
 
 KEEP_ENTRY = """INSERT OR IGNORE INTO entry (offset, key, added, source, serial, format, packetless, raw, monotonic,
     boot, address, origin, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-KEEP_CHECKPOINT = """INSERT OR IGNORE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted,
-    revision) VALUES (?, ?, ?, ?, ?, ?, ?)"""
-
-KEEP_BASELINE = "INSERT OR IGNORE INTO baseline (sink, serial, offset, lifetime) VALUES (?, ?, ?, ?)"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -70,8 +64,7 @@ class Salvage:
         self._log = Path(f"{file}-wal")
         self._page_size = PAGE_SIZE
         self._in_log: dict[int, bytes] | None = None
-        self._checkpoints: dict[str, tuple[Any, ...]] = {}
-        self._baselines: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._found = FoundCheckpoints()
         self._sources: dict[str, tuple[Any, ...]] = {}
         self._rows = self._read()
         self._portion: list[Row] = []
@@ -130,10 +123,10 @@ class Salvage:
                 connection.execute(KEEP_DEAD_LETTER, values)
         elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
             self.newest = max(self.newest, int(values[1] or 0))
-        elif _fits(values, CHECKPOINT) and self._is_old(values[1], values[2]):
-            self._keep_newest(self._checkpoints, str(values[0]), values, len(CHECKPOINT) - 1)
-        elif _fits(values, BASELINE) and self._is_old(values[2]):
-            self._keep_newest(self._baselines, (str(values[0]), str(values[1])), values, 2)
+        elif row.number == 0 and _fits_or_is_earlier(values, CHECKPOINT) and self._is_old(values[1], values[2]):
+            self._found.take_checkpoint(values)
+        elif row.number == 0 and _fits_or_is_earlier(values, BASELINE) and self._is_old(values[2]):
+            self._found.take_baseline(values)
         elif row.number == 0 and _fits(values, METER):
             connection.execute(KEEP_METER, values)
         elif row.number == 0 and _fits(values, SOURCE):
@@ -142,12 +135,6 @@ class Salvage:
     def _is_old(self, *offsets: Any) -> bool:  # noqa: ANN401 - values of a row, numbers as was looked at
         """Whether these can be offsets of the old journal."""
         return all(0 <= offset <= self.until for offset in offsets)
-
-    @staticmethod
-    def _keep_newest(found: dict[Any, tuple[Any, ...]], key: object, values: tuple[Any, ...], at: int) -> None:
-        """Keep the version of a row that has the highest number at a place."""
-        if key not in found or found[key][at] <= values[at]:
-            found[key] = values
 
     def _take_entry(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
         full = (*row.values, *(0, 0, "", "", None)[len(row.values) - FEWEST :])
@@ -162,9 +149,8 @@ class Salvage:
             sizes.append((row.number, len(entry.raw)))
 
     def _finish(self, connection: sqlite3.Connection) -> None:
-        """Bring in what there may be several versions of: the last of each."""
-        connection.executemany(KEEP_CHECKPOINT, self._checkpoints.values())
-        connection.executemany(KEEP_BASELINE, self._baselines.values())
+        """Bring in what there may be several versions of."""
+        self._found.bring_in(connection)
         connection.executemany(KEEP_SOURCE, self._sources.values())
         connection.execute(
             "INSERT OR IGNORE INTO meter SELECT serial, format, min(offset) FROM entry GROUP BY serial, format"
@@ -190,3 +176,8 @@ def _fits(values: Sequence[object], types: Sequence[type]) -> bool:
         isinstance(value, kind) or (value is None and at == len(ENTRY) - 1)
         for at, (value, kind) in enumerate(zip(values, types, strict=True))
     )
+
+
+def _fits_or_is_earlier(values: Sequence[object], types: Sequence[type]) -> bool:
+    """Whether values are of these types, or of all but the last: the row of an earlier version."""
+    return len(values) >= len(types) - 1 and _fits(values, types[: len(values)])

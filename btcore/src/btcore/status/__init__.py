@@ -98,6 +98,7 @@ class SinkStatus:
 
     `offset` is that of its checkpoint; `waiting` readings came in after it, of which `oldest_waiting` is the time of
     the oldest. `dead_letters` are all that the journal keeps. `replay` is what is delivered again now.
+    `partitions` are those of the journal that this program works; None where the journal has none.
     """
 
     name: str
@@ -113,6 +114,7 @@ class SinkStatus:
     last_error: ErrorStatus | None = None
     next_attempt: datetime | None = None
     replay: ReplayStatus | None = None
+    partitions: tuple[int, ...] | None = None
 
 
 @frozen

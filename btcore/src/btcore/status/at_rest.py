@@ -6,12 +6,16 @@ Whoever calls this holds the lock of the state directory.
 
 from datetime import datetime
 
+import attrs
+
 from btcore.config.site import Site
 from btcore.journal import START, Journal
+from btcore.journal.partitions import partitioned, parts_of
 from btcore.records import from_microseconds
 from btcore.replay.requests import Requests
 from btcore.status import MeterStatus, SinkStatus, SiteStatus, SourceStatus
 from btcore.status.disk import journal_status
+from btcore.status.merged import merge
 from btcore.status.replays import waiting_replay
 from btcore.version import __version__
 
@@ -54,6 +58,14 @@ def _sinks(site: Site) -> list[tuple[str, str, str]]:
 
 
 def _sink(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
+    """Return the status of a sink; of a journal with partitions, all of them together."""
+    if partitioned(journal) is None:
+        return _part(table, name, plugin, journal)
+    parts = [_part(table, name, plugin, one) for one in parts_of(journal)]
+    return attrs.evolve(merge(name, plugin, enumerate(parts)), partitions=None)
+
+
+def _part(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
     checkpoint = journal.checkpoint(table)
     examined = checkpoint.examined if checkpoint else START
     lag = journal.lag(examined)

@@ -117,6 +117,9 @@ def _sink_lines(sink: SinkStatus, now: datetime, done: str) -> Iterator[str]:
     since = f" since {_ago(sink.oldest_waiting, now)}" if sink.oldest_waiting else ""
     dead_letters = plural(sink.dead_letters, "dead letter")
     yield f"    {delivered}{sink.waiting} waiting{since}, {dead_letters}; offset {sink.offset}"
+    if sink.partitions is not None:
+        numbers = ", ".join(map(str, sink.partitions))
+        yield f"    partitions {numbers}" if numbers else "    no partition: other programs work them all"
     passed = [f"{sink.unwanted} not selected by its settings"] if sink.unwanted else []
     passed += [f"{sink.dropped} dropped by the limits of its backlog"] if sink.dropped else []
     if passed:

@@ -12,7 +12,7 @@ Derive a test class from `JournalContract` that says how your journal is opened,
 What only one implementation does (its file, its limits) does not belong here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -28,6 +28,7 @@ from btcore.journal import (
     Lag,
     Retention,
     Superseded,
+    Unavailable,
     known_serials,
 )
 from btcore.journal.keys import append_all
@@ -46,10 +47,14 @@ class JournalContract:
     """The contract as single tests. `survives` says whether what was kept is there when the journal is opened again.
 
     `is_shared` says whether two processes may have it open at once; else the second has it once the first is dead.
+    `forgets` says whether it forgets entries when it is told to; else its store does, by limits of its own, and here
+    all stay. `restamps` says whether an entry that is kept can get another time; else one without a time is not kept.
     """
 
     survives = True
     is_shared = True
+    forgets = True
+    restamps = True
 
     def open_journal(self, folder: Path) -> Journal:
         """Open the journal that is in a folder, or make it."""
@@ -151,6 +156,9 @@ class JournalContract:
         """From the start on where nothing was forgotten; else after the newest entry that was, and not earlier."""
         kept = journal.append([make_entry(key) for key in range(2500)]).kept
         assert journal.kept_after() == START
+        if not self.forgets:
+            self._forgets_nothing(journal, kept)
+            return
         journal.commit(SINKS[0], Checkpoint(kept[1700].offset, {"1": Baseline(kept[1690].offset)}))
         forget(journal, SINKS[:1])
         again = self.reopen(tmp_path, journal)
@@ -164,6 +172,9 @@ class JournalContract:
     def test_what_is_forgotten_is_no_lag(self, tmp_path: Path, journal: Journal) -> None:
         """Only what is kept counts, also in a large journal, and after a restart."""
         kept = journal.append([make_entry(key) for key in range(2500)]).kept
+        if not self.forgets:
+            self._forgets_nothing(journal, kept)
+            return
         journal.commit(SINKS[0], Checkpoint(kept[1700].offset, {"1": Baseline(kept[3].offset)}))
         forget(journal, SINKS[:1])
         again = self.reopen(tmp_path, journal)
@@ -172,6 +183,12 @@ class JournalContract:
         for after in (kept[3], kept[900], kept[1701], kept[2200]):
             rest = [one for one in left if one.offset > after.offset]
             assert again.lag(after.offset) == Lag(len(rest), sum(len(one.raw) for one in rest), rest[0].key)
+
+    def _forgets_nothing(self, journal: Journal, kept: Sequence[Entry]) -> None:
+        """See that what every sink has had stays, where the store alone forgets."""
+        journal.commit(SINKS[0], Checkpoint(kept[-1].offset))
+        assert forget(journal, SINKS[:1]) == 0
+        assert (journal.kept_after(), list(journal.read(START, len(kept) + 1))) == (START, list(kept))
 
     # --- waiting, and threads
 
@@ -231,6 +248,10 @@ class JournalContract:
     def test_entries_get_another_time(self, tmp_path: Path, journal: Journal) -> None:
         """Keys that were a guess are corrected, in place; one that is taken is raised; the old ones are free again."""
         guesses = [attrs.evolve(make_entry(key), boot=-7) for key in range(3)]
+        if not self.restamps:
+            with pytest.raises(Unavailable, match="clock is not set"):
+                journal.append(guesses)
+            return
         kept = journal.append(guesses).kept
         journal.restamp([attrs.evolve(one, key=100, boot=7) for one in kept[:2]])
         journal = self.reopen(tmp_path, journal)
@@ -366,7 +387,8 @@ class JournalContract:
         [entry] = journal.append([make_entry(1)]).kept
         journal.keep_dead_letters([make_dead_letter(SINKS[0], entry)])
         assert forget(journal, []) == 0
-        assert forget(journal, [], Retention(-3600, max_dead_letters=0)) == 1
+        assert forget(journal, [], Retention(-3600, max_dead_letters=0)) == int(self.forgets)
+        assert list(journal.dead_letters()) == []
 
     def test_no_offset_is_given_twice(self, tmp_path: Path, journal: Journal) -> None:
         """Also after everything was forgotten, new entries come after all checkpoints."""

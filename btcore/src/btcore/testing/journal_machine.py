@@ -37,6 +37,7 @@ class ContractMachine(RuleBasedStateMachine):
 
     open: Open
     survives = True
+    forgets = True
 
     def __init__(self) -> None:
         """Begin with an empty journal in a folder of its own."""
@@ -171,6 +172,7 @@ class ContractMachine(RuleBasedStateMachine):
         left = list(self.journal.read(0, 1000))
         assert [one for one in left if one in needed] == needed
         assert len(self.entries) - len(left) == gone
+        assert self.forgets or gone == 0
         assert [one for one in self.entries if one in left] == left
         self.has_forgotten = self.has_forgotten or gone > 0
         self.entries = left
@@ -208,7 +210,7 @@ class ContractMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def contract_machine(open_journal: Open, *, survives: bool = True) -> type[ContractMachine]:
+def contract_machine(open_journal: Open, *, survives: bool = True, forgets: bool = True) -> type[ContractMachine]:
     """Return the state machine for a journal; its `TestCase` is what pytest runs."""
-    members = {"open": staticmethod(open_journal), "survives": survives}
+    members = {"open": staticmethod(open_journal), "survives": survives, "forgets": forgets}
     return type("Contract", (ContractMachine,), members)

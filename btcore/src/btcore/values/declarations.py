@@ -4,6 +4,7 @@
 Nothing is made an instance of, or opened. What is wrong with a table of a configuration belongs to `config/tables.py`.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,6 +25,15 @@ SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)
 """The name of a setting that has a secret."""
 
 
+SETTING_NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""A name that can stand before `=` without quotes."""
+
+RETURNING = ("open", "close", "process_batch", "decode_packet", "split")
+"""Hooks that are no generators."""
+
+PLUGIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+"""A name that can stand in a table's heading, `[sink.NAME]`, without quotes, and in a column of a listing."""
+
 CoreSettings = Callable[[Kind, type], Iterable[Setting]]
 """Returns the settings that the core adds to each table of a kind: those of `config/site.py`."""
 
@@ -41,6 +51,13 @@ def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str
         if is_interrupt(error):
             raise
         yield f"its settings cannot be read: {describe_error(error)}"
+
+
+def name_faults(name: str) -> Iterator[str]:
+    """Yield what is wrong with the name of an entry point."""
+    if not PLUGIN_NAME.fullmatch(name):
+        allowed = "at most 40 ASCII letters, digits and hyphens"
+        yield f"its name {name!r:.60} cannot stand in [sink.NAME] as it is: use {allowed}"
 
 
 def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:
@@ -61,12 +78,22 @@ def _hook_faults(cls: type) -> Iterator[str]:
     for name in HOOKS:
         if name not in hooks and callable(getattr(cls, name, None)):
             yield f"the method `{name}` is not decorated with @hookimpl, so it is never called"
+        elif name in hooks:
+            yield from _called_faults(name, getattr(cls, name, None))
     if kinds_of(cls):
         return
     public = [name for name, value in vars(cls).items() if callable(value) and not name.startswith("_")]
     near = [f"`{name}` looks like `{hook}`" for name in public for hook in likely(name, KIND_HOOKS.values())]
     hint = f"; {near[0]}, misspelt" if near else ""
     yield f"the class has none of the hooks {', '.join(KIND_HOOKS.values())}, so it is of no kind{hint}"
+
+
+def _called_faults(name: str, method: Any) -> Iterator[str]:  # noqa: ANN401 - whatever stands there
+    """Yield what keeps the body of a hook from being run when it is called."""
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        yield f"the hook `{name}` is async, so its body is never run: a hook is a plain method, in a thread of its own"
+    elif inspect.isgeneratorfunction(method) and name in RETURNING:
+        yield f"the hook `{name}` has a yield in it, so its body is never run: it returns its answer"
 
 
 def _undeclared(cls: type) -> Iterator[str]:
@@ -87,6 +114,8 @@ def _setting_faults(entry: Setting) -> Iterator[str]:
         yield f"{name} has a help of more than a line, or with a full stop: {entry.help!r:.80}"
     if entry.type == "text" and SECRET_NAME.search(entry.name):
         yield f"{name} is a plain text, which logs and listings show: its type should be Secret"
+    if not SETTING_NAME.fullmatch(entry.name):
+        yield f"{name} needs quotes in a site.toml: use ASCII letters, digits and _"
     if wrong := default_fault(entry):
         yield f"{name} has a default that a configuration could not have: {wrong}"
 
@@ -104,4 +133,9 @@ def default_fault(entry: Setting) -> str:
         return "; ".join(problem.message for problem in error.problems)
     except TypeError as error:
         return describe_error(error)
+    if isinstance(value, Secret | Path) and not isinstance(entry.default, Secret | Path):
+        kind = "Secret" if isinstance(value, Secret) else "Path"
+        return f"it is a {type(entry.default).__name__}, which is not converted: write default={kind}(...)"
+    if isinstance(entry.default, list | dict | set) and entry.field.default is entry.default:
+        return "all instances share it, and one may change it: use setting(factory=...)"
     return validation_problem(entry.field, entry.annotation, entry.default)

@@ -157,13 +157,20 @@ def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # 
 
 
 def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
+    name = field.alias or field.name
+    if field.type is None:
+        raise TypeError(f"the setting `{name}` has no type: write `{name}: int = setting(...)`, or what it is")
     written = isinstance(field.type, str)
-    annotation = typing.get_type_hints(cls, include_extras=True)[field.name] if written else field.type
     declared = tuple(field.metadata.get("choices", ()))
+    try:
+        annotation = typing.get_type_hints(cls, include_extras=True)[field.name] if written else field.type
+        kind = type_name(annotation)
+    except (TypeError, NameError) as error:
+        raise type(error)(f"the setting `{name}`: {error}") from None
     return Setting(
-        name=field.alias or field.name,
+        name=name,
         annotation=annotation,
-        type=type_name(annotation),
+        type=kind,
         help=field.metadata["help"],
         default=_default(field),
         choices=choices_of(annotation, declared),

@@ -21,7 +21,8 @@ def url_problem(url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or port == 0 or parts.scheme not in ("http", "https") or re.search(r"[^!-~]", url):
+    is_whole = host and port != 0 and not parts.netloc.endswith(":")  # http://http://host has a port without a number
+    if not is_whole or parts.scheme not in ("http", "https") or re.search(r"[^!-~]", url):
         return "expected an address such as https://example.com/path"
     return "expected an address without a user name and password" if "@" in parts.netloc else ""
 

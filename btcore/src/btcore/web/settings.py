@@ -10,13 +10,11 @@ from typing import Any, TypeVar
 import attrs
 
 from btcore.errors import Problem
+from btcore.setting_checks import file_problems, timeout_problems
 from btcore.settings import Secret
 from btcore.web.faults import secret_problem, url_problem
 
 T = TypeVar("T")
-
-MAX_TIMEOUT = 600.0
-"""Seconds that a request may be given."""
 
 
 def setting_problems(instance: Any, *addresses: str) -> Iterator[Problem]:  # noqa: ANN401 - any plugin
@@ -31,10 +29,10 @@ def setting_problems(instance: Any, *addresses: str) -> Iterator[Problem]:  # no
         value = getattr(instance, field.name)
         if field.name in addresses and (fault := url_problem(_revealed(value))):
             yield Problem(fault, field.name)
-        if field.name == "timeout" and not 0 < value <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", field.name)
-        if field.name == "ssl_ca" and value and not value.is_file():
-            yield Problem(f"there is no file {value}", field.name)
+        if field.name == "timeout":
+            yield from timeout_problems(instance, field.name)
+        if field.name == "ssl_ca":
+            yield from file_problems(instance, field.name)
         if field.name not in addresses and (value or field.default is attrs.NOTHING):
             faults = map(secret_problem, find_instances(Secret, value))
             yield from (Problem(fault, field.name) for fault in faults if fault)

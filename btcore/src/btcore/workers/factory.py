@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the workers of a site's sources and sinks, with what they share. Nothing is started here."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event
@@ -14,6 +15,8 @@ from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.pace import Pace
+from btcore.journal.partitions import Share, partitioned
 from btcore.journal.shared_readings import SharedReadings
 from btcore.replay.requests import RequestBook
 from btcore.settings import Context
@@ -65,6 +68,7 @@ class WorkerFactory:
         self._requests = requests
         self._cache = SampleCache()
         self._shared = SharedReadings()
+        self._pace = Pace()
         self._clock_watch = clock_watch
         self._hosting = hosting or Hosting()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
@@ -97,6 +101,7 @@ class WorkerFactory:
             grace=self._options.grace,
         )
         worker.doubt_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _reading(self, source: Source) -> Source:
@@ -111,12 +116,18 @@ class WorkerFactory:
         """Make the workers of some sinks."""
         return [self._sink(sink) for sink in sinks]
 
-    def _sink(self, sink: Sink) -> SinkWorker:
-        requests = self._requests.of(sink.table)
+    def shares(self, shares: Iterable[Share]) -> list[SinkWorker]:
+        """Make the workers of some shares of sinks; the journal is one with partitions."""
+        tables = {sink.table: sink for sink in self._site.sinks}
+        return [self._sink(own_instance(tables[share.sink]), share) for share in shares if share.sink in tables]
+
+    def _sink(self, sink: Sink, share: Share | None = None) -> SinkWorker:
+        journal = partition_of(self._journal, share)
+        requests = self._requests.of(sink.table) if share is None else self._requests.of_share(share)
         context = attrs.evolve(self._context(sink), replay=requests.ask_for_all)
         worker = SinkWorker(
             sink,
-            self._journal,
+            journal,
             self.decoders(()),
             self._cache,
             context,
@@ -124,8 +135,10 @@ class WorkerFactory:
             drain=self._drain,
             redact=self._options.redact,
             requests=requests,
+            share=share,
         )
         worker.wait_for_clock(self._clock_watch)
+        worker.keep_pace(self._pace)
         return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
@@ -143,3 +156,16 @@ class WorkerFactory:
             name_meter=self._site.meters.current_serial,
             shared=self._shared,
         )
+
+
+def partition_of(journal: Journal, share: Share | None) -> Journal:
+    """Return the partition of a share; the journal where there is none."""
+    with_partitions = partitioned(journal) if share else None
+    return with_partitions.partition(share.partition) if share and with_partitions else journal
+
+
+def own_instance(sink: Sink) -> Sink:
+    """Return a sink with an instance of its plugin of its own: several workers cannot use one."""
+    instance: Any = sink.instance
+    own = attrs.evolve(instance) if attrs.has(type(instance)) else copy.copy(instance)
+    return attrs.evolve(sink, instance=own, settings=sink.settings)

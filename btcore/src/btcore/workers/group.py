@@ -59,6 +59,10 @@ class WorkerGroup(Generic[W]):
         """The tables of workers that have still to end."""
         return [worker.name for worker in self._ending]
 
+    def is_waiting(self, name: str) -> bool:
+        """Whether a worker of this name has still to start."""
+        return any(worker.name == name for worker in self._waiting)
+
     def start(self) -> None:
         """Start the first workers."""
         for thread in self.threads:

@@ -72,6 +72,7 @@ class Dashboard:
             "recent": self.recent,
             "history": self.history,
             "bill": self.bill,
+            "cycles": self.cycles,
             "insight": self.insight,
             "health": self.health,
             "dead-letters": self.dead_letters,
@@ -113,6 +114,10 @@ class Dashboard:
         """Answer with what the house and its circuits used and cost in each step."""
         query = request.query_params
         return JSONResponse(self.overview.bill(parse_span(query), query.get("step", ""), query.getlist("channel")))
+
+    def cycles(self, _request: Request) -> Response:
+        """Answer with when each billing cycle begins and ends, as far as there is anything."""
+        return JSONResponse(self.overview.cycles())
 
     def insight(self, request: Request) -> Response:
         """Answer with what is found in a time."""

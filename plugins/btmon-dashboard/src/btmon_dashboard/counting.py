@@ -13,6 +13,7 @@ from btcore import Channel, Number, Polarity, Sample, measurements
 from btmon_dashboard.sensors import MILLI, counts, is_possible, means
 from btmon_dashboard.spans import SECOND
 from btmon_dashboard.sums import MAX_SAMPLE
+from btmon_dashboard.supply import COLUMN, sum_of
 
 WH = 3600
 SKEW = 100
@@ -42,6 +43,10 @@ class Meter:
     def __attrs_post_init__(self) -> None:
         """Know the columns by the names of their channels."""
         self._columns = {channel: at for at, channel in enumerate(self.channels)}
+
+    def find(self, channel: str) -> int | None:
+        """Return the column of a channel; None where there is none."""
+        return self._columns.get(channel)
 
     def column(self, channel: str) -> int:
         """Return the column of a channel, which is added if it is new."""
@@ -126,6 +131,12 @@ def add_sensors(meter: Meter, sample: Sample, length: int, ws: list[int], *, by_
             rise = since if before >= 0 and is_possible(since, length / SECOND) else own
         if rise:
             put(meter, ws, name, (rise * MILLI, 0))
+
+
+def add_sum_of_mains(meter: Meter, found: Increment, mains: Sequence[int]) -> None:
+    """Add the column of the sum of several mains, of which the columns are given."""
+    if len(mains) > 1:
+        put(meter, found.ws, COLUMN, sum_of(found.ws, mains, found.end - found.start))
 
 
 def put(meter: Meter, ws: list[int], name: str, numbers: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from operator import add, sub
 from typing import Any
 
 import attrs
@@ -92,13 +93,14 @@ def histories(
         raise QueryError("from: expected a time before `to`")
     if (end - start) // (step.seconds * SECOND) > MAX_POINTS:
         raise QueryError(f"step: expected one with at most {MAX_POINTS} points between `from` and `to`")
-    columns = [_column(store, *name) for name in names]
+    found = {name: _column(store, *name) for name in names}
     level = _level(step, (end - start) // SECOND)
-    rows = {serial: _steps(store, serial, level, (start, end), step) for serial in {serial for serial, _ in names}}
-    return {
-        f"{serial}_{channel}": points(rows[serial], at, mark)
-        for (serial, channel), (at, mark) in zip(names, columns, strict=True)
-    }
+    made: dict[tuple[str, str], dict[str, Any]] = {}
+    for serial in dict.fromkeys(serial for serial, _ in names):
+        columns = [(name, *found[name]) for name in found if name[0] == serial]
+        table = table_of(_steps(store, serial, level, (start, end), step), [at for _, at, _ in columns])
+        made |= {name: points_of(table, at, mark) for at, (name, _, mark) in enumerate(columns)}
+    return {"_".join(name): made[name] for name in names}
 
 
 Steps = list[tuple[int, Sums]]
@@ -108,7 +110,7 @@ Steps = list[tuple[int, Sums]]
 def _column(store: Store, serial: str, channel: str) -> tuple[int, str]:
     """Return the column of a channel, and its mark, if it is a sensor. Raises QueryError."""
     meter = store.meters.get(serial)
-    name = column_of(meter.channels, channel) if meter else ""
+    name = column_of(meter.channels, channel) if meter and not is_sensor(channel) else ""
     if meter is None or not name:
         raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
     return meter.channels.index(name), name[0] if is_sensor(name) else ""
@@ -119,6 +121,8 @@ def _steps(store: Store, serial: str, level: int, span: tuple[int, int], step: S
     if not rows and level == SAMPLE:  # they are kept for two days
         level = MINUTE
     made = step if step.seconds >= level else Step(level)
+    if made.seconds == level >= HOUR and not made.calendar:  # a row is a step
+        return rows
     if level == MINUTE:  # one of the history of a store may be an hour long
         rows = in_pieces(store.read(serial, MINUTE, span[0] - LONGEST, span[1]), made.seconds, made.start, span)
     return [(made.start(start), sums) for start, sums in rows]
@@ -135,35 +139,59 @@ def _level(step: Step, seconds: int) -> int:
 
 
 def points(steps: Steps, column: int, mark: str) -> dict[str, Any]:
-    """Return steps as points, each the sum of its rows."""
-    sums: dict[int, tuple[int, int, int]] = {}
+    """Return steps as points of one column, each the sum of its rows."""
+    return points_of(table_of(steps, [column]), 0, mark)
+
+
+@attrs.frozen
+class Table:
+    """The numbers of some columns: of each point its start and its length, and of each column two lists."""
+
+    starts: Sequence[int]
+    lengths: Sequence[int]
+    numbers: Sequence[Sequence[int]]
+
+
+def table_of(steps: Steps, columns: Sequence[int]) -> Table:
+    """Return the sums of steps. It is done for all days of ten years at once."""
+    numbers = [at for column in columns for at in (2 * column, 2 * column + 1)]
+    end = max(numbers) + 1
+    sums: dict[int, list[int]] = {}
     for start, row in steps:
-        length, one, other = sums.get(start, (0, 0, 0))
-        taken, given = row.of(column)
-        sums[start] = (length + row.length, one + taken, other + given)
-    found = sorted(sums.items())
-    return sensor_points(found, mark) if mark else channel_points(found)
+        ws = row.ws if len(row.ws) >= end else row.ws + [0] * (end - len(row.ws))
+        more = [row.length, *(ws[at] for at in numbers)]
+        known = sums.get(start)
+        sums[start] = more if known is None else list(map(add, known, more))
+    starts = sorted(sums)
+    lists = list(zip(*(sums[start] for start in starts), strict=True)) or [()] * (1 + len(numbers))
+    return Table(starts, lists[0], lists[1:])
 
 
-Found = Sequence[tuple[int, tuple[int, int, int]]]
-"""The start of each point, and its length and its two numbers."""
+def points_of(table: Table, at: int, mark: str) -> dict[str, Any]:
+    """Return the points of one of the columns of a table, a sensor's with its mark."""
+    one, other = table.numbers[2 * at : 2 * at + 2]
+    return sensor_points(table, one, other, mark) if mark else channel_points(table, one, other)
 
 
-def channel_points(found: Found) -> dict[str, Any]:
+def channel_points(table: Table, taken: Sequence[int], given: Sequence[int]) -> dict[str, Any]:
     """Return the points of a channel."""
+    net = list(map(sub, taken, given))
     return {
-        "times": [start // SECOND for start, _ in found],
-        "watts": [round((ws - back) * SECOND / length, 1) if length else None for _, (length, ws, back) in found],
-        "wh": [(ws - back) / WH for _, (_, ws, back) in found],
-        "wh_import": [ws / WH for _, (_, ws, _) in found],
-        "wh_export": [back / WH for _, (_, _, back) in found],
+        "times": [start // SECOND for start in table.starts],
+        "watts": [
+            round(ws * SECOND / length, 1) if length else None for ws, length in zip(net, table.lengths, strict=True)
+        ],
+        "wh": [ws / WH for ws in net],
+        "wh_import": [ws / WH for ws in taken],
+        "wh_export": [ws / WH for ws in given],
     }
 
 
-def sensor_points(found: Found, mark: str) -> dict[str, Any]:
+def sensor_points(table: Table, one: Sequence[int], other: Sequence[int], mark: str) -> dict[str, Any]:
     """Return the points of a sensor: means of a temperature or volts, or how many pulses."""
-    known = [(start, one, other) for start, (_, one, other) in found if mark == COUNT or other]
+    rows = zip(table.starts, one, other, strict=True)
+    known = [row for row in rows if mark == COUNT or row[2]]
     return {
         "times": [start // SECOND for start, _, _ in known],
-        "values": [one / MILLI if mark == COUNT else round(one / other / MILLI, 2) for _, one, other in known],
+        "values": [sum_ / MILLI if mark == COUNT else round(sum_ / time_ / MILLI, 2) for _, sum_, time_ in known],
     }

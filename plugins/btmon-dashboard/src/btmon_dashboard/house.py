@@ -12,6 +12,7 @@ from operator import add
 
 import attrs
 
+from btmon_dashboard import supply
 from btmon_dashboard.roles import BATTERY, GRID, LOAD, SOLAR, Name
 from btmon_dashboard.sums import Sums
 
@@ -26,16 +27,24 @@ class House:
     loads: tuple[tuple[str, int], ...] = ()
     names: tuple[str, ...] = ()
     """Of each load, SERIAL_CHANNEL."""
+    nets: tuple[tuple[str, int], ...] = ()
+    """Of each meter with several mains, where their sum stands."""
+
+    def mains(self, serial: str) -> list[int]:
+        """Return the columns of the mains of a meter."""
+        return [column for of, column in self.grid if of == serial]
 
 
-def house_of(roles: Mapping[Name, str], columns: Mapping[Name, int]) -> House:
-    """Return the house of channels with their roles."""
+def house_of(roles: Mapping[Name, str], columns: Mapping[Name, int], nets: Iterable[tuple[str, int]] = ()) -> House:
+    """Return the house of channels with their roles. `nets`: where the sum of the mains of a meter stands."""
 
     def of(role: str) -> tuple[tuple[str, int], ...]:
         return tuple((name[0], columns[name]) for name, one in roles.items() if one == role and name in columns)
 
     names = tuple("_".join(name) for name, role in roles.items() if role == LOAD and name in columns)
-    return House(of(GRID), of(SOLAR), of(BATTERY), of(LOAD), names)
+    grid = of(GRID)
+    several = tuple(one for one in nets if sum(serial == one[0] for serial, _ in grid) > 1)
+    return House(grid, of(SOLAR), of(BATTERY), of(LOAD), names, several)
 
 
 @attrs.define(eq=False)
@@ -92,7 +101,7 @@ LISTS = ("loads", "loads_own", "loads_cost")
 
 def flow_of(house: House, rows: Mapping[str, Sums | None]) -> Flow:
     """Return what flowed in an hour, without its cost. `rows` has the sums of each meter."""
-    grid_in, grid_out = _sum(house.grid, rows)
+    grid_in, grid_out = supply_of(house, rows)
     charged, discharged = _sum(house.battery, rows)
     made, back = _sum(house.solar, rows)
     solar = abs(made - back)
@@ -107,6 +116,17 @@ def flow_of(house: House, rows: Mapping[str, Sums | None]) -> Flow:
     own = used - min(max(grid_in - into_battery, 0), used)
     most = max(used, sum(loads), 1)
     return Flow(grid_in, grid_out, used, own, solar, loads=loads, loads_own=[ws * own // most for ws in loads])
+
+
+def supply_of(house: House, rows: Mapping[str, Sums | None]) -> tuple[int, int]:
+    """Return what came from the grid and went to it: of several mains of one meter, what their sum did."""
+    taken, given = _sum(house.grid, rows)
+    for serial, column in house.nets:
+        parts = _sum([(serial, one) for one in house.mains(serial)], rows)
+        net = _of((serial, column), rows)
+        if supply.is_sum(net, parts):
+            taken, given = taken + net[0] - parts[0], given + net[1] - parts[1]
+    return taken, given
 
 
 def _consumed(columns: Sequence[tuple[str, int]], rows: Mapping[str, Sums | None]) -> Iterator[int]:

@@ -92,6 +92,10 @@ class Ledger:
         first, last = (self.tariff or FREE).cycle(day_of(moment))
         return _midnight(first), _midnight(last)
 
+    def cycles(self) -> list[tuple[int, int]]:
+        """Return when each billing cycle begins and ends, as far as there is anything."""
+        return [(_midnight(first), _midnight(last)) for first, last in self._dates(0, _now())]
+
     def _dates(self, start: int, end: int) -> Sequence[tuple[date, date]]:
         """Return the billing cycles of a time, as far as there is anything."""
         first, last = self._first(), min(end - 1, _now())

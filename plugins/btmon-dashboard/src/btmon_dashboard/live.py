@@ -14,7 +14,9 @@ from btmon_dashboard.sensors import is_sensor
 Describe = Callable[[str, str], ChannelDescription]
 
 SILENT = 300.0
-"""Seconds after which a meter is called silent."""
+MAX_SILENT = 10_800.0
+INTERVALS = 3
+"""Seconds after which a meter is called silent, at least and at most; within these, so many of its intervals."""
 
 
 @attrs.define(eq=False)
@@ -31,7 +33,8 @@ class Live:
     def remember(self, serial: str, key: int, channels: Iterable[str]) -> None:
         """Take a meter of which nothing has come since the start."""
         visible = [self._channel(serial, channel, None, None) for channel in channels if not is_sensor(channel)]
-        self._meters[serial] = {"serial": serial, "time": key / 1e6, "channels": visible, "sensors": [], "volts": None}
+        known = {"serial": serial, "time": key / 1e6, "silent_after": SILENT}
+        self._meters[serial] = {**known, "channels": visible, "sensors": [], "volts": None}
 
     def show(self, samples: Iterable[Sample]) -> None:
         """Take the last sample of each meter that is newer than what is known."""
@@ -72,6 +75,7 @@ class Live:
         return {
             "serial": sample.serial,
             "time": sample.newer.timestamp,
+            "silent_after": min(max(SILENT, INTERVALS * (sample.newer.key - sample.older.key) / 1e6), MAX_SILENT),
             "channels": channels,
             "sensors": sensors,
             "volts": sample.newer.get("volts"),

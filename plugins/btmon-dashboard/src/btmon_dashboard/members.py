@@ -7,6 +7,7 @@ from btmon_dashboard.house import House, house_of
 from btmon_dashboard.roles import Name, Roles
 from btmon_dashboard.sensors import is_sensor
 from btmon_dashboard.store import Store
+from btmon_dashboard.supply import COLUMN
 
 
 @attrs.define(eq=False)
@@ -26,6 +27,10 @@ class Members:
         """Return where the energy of each role stands."""
         return self._look()[1]
 
+    def mains(self, serial: str) -> list[int]:
+        """Return the columns of the mains of a meter."""
+        return self.house().mains(serial)
+
     def _look(self) -> tuple[dict[Name, str], House]:
         meters = dict(self.store.meters)
         size = sum(1 + len(meter.channels) for meter in meters.values())
@@ -37,5 +42,6 @@ class Members:
                 if not is_sensor(channel)
             }
             roles = self.roles.assign(columns)
-            self._found, self._size = (roles, house_of(roles, columns)), size
+            nets = [(serial, at) for serial, meter in meters.items() if (at := meter.find(COLUMN)) is not None]
+            self._found, self._size = (roles, house_of(roles, columns, nets)), size
         return self._found

@@ -10,10 +10,10 @@ import attrs
 
 from btmon_dashboard.bills import CYCLE, bill, circuit, first_of, numbers_of, timed
 from btmon_dashboard.history import WH, Step, histories, parse_step
-from btmon_dashboard.house import Flow, total_of
+from btmon_dashboard.house import Flow, supply_of, total_of
 from btmon_dashboard.insight import insight
 from btmon_dashboard.ledger import Ledger
-from btmon_dashboard.live import SILENT, Live
+from btmon_dashboard.live import Live
 from btmon_dashboard.members import Members
 from btmon_dashboard.sensors import is_sensor
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SECOND, end_of, start_of
@@ -59,7 +59,14 @@ class Overview:
             costs = {name: first_of(circuit([day], at))["cost"] for at, name in enumerate(names)}
             bills = {"currency": self.currency, "today": _one(day), "cycle": _one(cycle)}
         meters = [self._meter(meter, today, roles, costs) for meter in self.live.meters()]
-        return {"meters": meters, "silent_after": SILENT, "bill": bills}
+        return {"meters": meters, "bill": bills, "grid": self._grid(today)}
+
+    def _grid(self, today: int) -> dict[str, float] | None:
+        """Return what came from the grid today and went to it; None where it is not measured."""
+        house = self.members.house()
+        rows = {serial: dict(self.store.read(serial, DAY, today, today + 1)).get(today) for serial, _ in house.grid}
+        taken, given = supply_of(house, rows)
+        return {"import_today": taken / WH, "export_today": given / WH} if house.grid else None
 
     def _meter(
         self, meter: dict[str, Any], today: int, roles: dict[tuple[str, str], str], costs: dict[str, float]
@@ -98,6 +105,11 @@ class Overview:
         found = timed(self.ledger, (start, end), None if step == CYCLE else parse_step(step or suits, 0))
         ends = {"ends": [self.ledger.cycle(at)[1] // SECOND for at, _ in found]} if step == CYCLE else {}
         return {"currency": self.currency, **bill(found, self.members.house().names, channels), **ends}
+
+    def cycles(self) -> dict[str, list[int]]:
+        """Return when the billing cycles begin and end. Nothing is counted for it."""
+        found = self.ledger.cycles()
+        return {"times": [start // SECOND for start, _ in found], "ends": [end // SECOND for _, end in found]}
 
     def history(
         self, names: Sequence[tuple[str, str]], span: tuple[float, float], step: Step

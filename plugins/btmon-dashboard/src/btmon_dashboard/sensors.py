@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 
 from btcore import Number, Sample
 
-MEAN, COUNT = "~", "#"
-"""The marks of a column: what has a mean, and what counts."""
+MEAN, COUNT, NET = "~", "#", "="
+"""The marks of a column: what has a mean, what counts, and what is the sum of channels (`supply.py`)."""
 
 MILLI = 1000
 """Thousandths: means of thousandths of a degree or a volt; counts of thousandths of a pulse, as a pulse may be cut."""
@@ -52,8 +52,8 @@ def is_temperature(label: str) -> bool:
 
 
 def is_sensor(column: str) -> bool:
-    """Whether a column is that of a sensor."""
-    return column[:1] in (MEAN, COUNT)
+    """Whether a column is that of a sensor, and no channel."""
+    return column[:1] in (MEAN, COUNT, NET)
 
 
 def column_of(columns: Collection[str], label: str) -> str:

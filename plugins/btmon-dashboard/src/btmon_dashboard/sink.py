@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings and hooks. What it keeps is in `store.py`, what it shows in `app.py`."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -147,10 +148,11 @@ class Dashboard:
         try:
             server = WebServer(listen(self.host, self.port), context.log)
         except OSError as error:
-            raise Retry(f"cannot listen on {self.host}, port {self.port}: {error.strerror or error}") from error
+            raise Retry(self._why_not(error)) from error
         stack.callback(server.close, live.wake)
         roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery}, context.describe_channel)
         members = Members(store, roles)
+        store.mains = members.mains
         ledger = Ledger(store, members.house, context.tariff)
         may_retry = self.host in LOCAL or bool(self.password)
         overview = Overview(live, store, members, ledger)
@@ -160,6 +162,13 @@ class Dashboard:
             stack.callback(start_preparing(ledger))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)
+
+    def _why_not(self, error: OSError) -> str:
+        text = f"cannot listen on {self.host}, port {self.port}: {error.strerror or error}"
+        if error.errno != errno.EADDRINUSE:
+            return text
+        holders = ", ".join(processes_listening(self.port)) or "a program"
+        return f"{text}, by {holders}: end that, or set another `port`"
 
     @hookimpl
     def close(self) -> None:

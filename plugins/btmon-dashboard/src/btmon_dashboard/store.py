@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 
 from btcore import Polarity, Retry, Sample, Stop
-from btmon_dashboard.counting import Meter, count
+from btmon_dashboard.counting import Meter, add_sum_of_mains, count
 from btmon_dashboard.spans import DAY, HOUR, SAMPLE, SECOND
 from btmon_dashboard.sums import Sums, parts, unpack
 
@@ -66,6 +66,8 @@ class Store:
     meters: dict[str, Meter] = attrs.field(factory=dict)
     is_filling: Callable[[], bool] = lambda: False
     """Whether what the journal has is being delivered again, into a store that was empty."""
+    mains: Callable[[str], Sequence[int]] = lambda _serial: ()
+    """The columns of the mains of a meter."""
     _changed: int | None = None
     _writer: sqlite3.Connection = attrs.field(init=False, repr=False)
     _reader: sqlite3.Connection = attrs.field(init=False, repr=False)
@@ -117,6 +119,8 @@ class Store:
         if meter is None:
             meter = self.meters[sample.serial] = Meter(len(self.meters) + 1, sample.serial)
         found = count(meter, sample, polarity, self.is_filling)
+        if found is not None:
+            add_sum_of_mains(meter, found, self.mains(sample.serial))
         if found and found.start // SECOND < time.time() - HOUR:
             self._changed = min(found.start, self._changed or found.start)
         for level, start, length, ws in parts(found.start, found.end, found.ws) if found else ():

@@ -5,13 +5,15 @@ Standard output has the site.toml and nothing else; standard error the doubts, a
 """
 
 import argparse
+import codecs
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from btcore import API, BtcoreError, Command, LoadConfiguration
 from btmon_migrate.checking import check_site
-from btmon_migrate.command_line import CommandLine
+from btmon_migrate.command_line import CommandLine, split_words
 from btmon_migrate.given import Doubts, Options
 from btmon_migrate.home_assistant import home_assistant_site, is_home_assistant
 from btmon_migrate.ini import read_ini
@@ -23,6 +25,8 @@ from btmon_migrate.yaml_file import read_yaml
 LARGEST = 1_000_000
 """Bytes of the largest configuration that is read."""
 
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How a file begins that an editor of Windows saved as Unicode."""
 
 YAML = (".yaml", ".yml")
 """How the names of files of other programs end."""
@@ -91,11 +95,9 @@ def _site(words: Sequence[str], doubts: Doubts) -> Site:
 
 def _read(words: Sequence[str], options: Options) -> tuple[str, Options]:
     """Read a file, a command line, or both: what the command line says counts more."""
-    first, *rest = words
-    is_file = not first.startswith("-") and not Path(first).name.startswith(("btmon.py", "btmon3", "python"))
+    files, rest = split_words(words)
     line = CommandLine(options)
-    line.read(rest if is_file else words)
-    files = [first] if is_file else []
+    line.read(rest)
     for file in (*files, *line.files):
         if file in line.files and not Path(file).is_file():
             options.doubts.add("-c", f"{file}: no such file; btmon went on without it")
@@ -110,12 +112,17 @@ def _file_text(file: Path) -> str:
             data = stream.read(LARGEST + 1)
     except OSError as error:
         raise MigrationError(f"{file}: {error.strerror}") from None
-    if len(data) > LARGEST or b"\0" in data:
+    if len(data) > LARGEST or (b"\0" in data and not data.startswith(UTF16)):
         raise MigrationError(f"{file}: expected a configuration of btmon, a text of less than {LARGEST:,} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> str:
+    """Read UTF-8, what Windows calls Unicode, and else Latin-1, in which anything is a text."""
+    for encoding in ["utf-16"] if data.startswith(UTF16) else ["utf-8-sig"]:
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
 
 
 def _write(site: Site, output: Path) -> None:
@@ -124,10 +131,15 @@ def _write(site: Site, output: Path) -> None:
     for file in (output, *(output.parent / name for name in secrets)):
         if file.exists():
             raise MigrationError(f"{file} already exists; move it away, or choose another directory with -o")
+    written: list[Path] = []
     try:
+        written.extend(write_secrets(secrets, output.parent))
         with output.open("x", encoding="utf-8") as stream:
+            written.append(output)
             stream.write(site.text())
-        for _ in write_secrets(secrets, output.parent):
-            pass
     except OSError as error:
-        raise MigrationError(f"cannot write {error.filename or output}: {error.strerror}") from None
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise MigrationError(
+            f"cannot write {error.filename or output}: {error.strerror}; nothing was written"
+        ) from None

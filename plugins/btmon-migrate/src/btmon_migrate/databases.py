@@ -74,9 +74,10 @@ def _rrd(options: Options) -> Table:
     table = Table("sink.rrd", plugin="rrd")
     path(options, table, "rrd_dir", "dir", "rrd")
     carry_seconds(options, table, {"rrd_step": "step", "rrd_heartbeat": "heartbeat"})
-    if given := options.get("rrd_heartbeat"):
+    if "heartbeat" in table.settings:
         options.doubts.add(
-            given.where, "rrd_heartbeat: btmon could make no files with it; btcore does, with this heartbeat"
+            options.where("rrd_heartbeat"),
+            "rrd_heartbeat: btmon could make no files with it; btcore does, with this heartbeat",
         )
     _gathering(options, table, "rrd_update_period")
     return table

@@ -47,8 +47,9 @@ class Doubt:
         return int(number) if number.isdecimal() else math.inf
 
     def __str__(self) -> str:
-        """Return it as a line of a message."""
-        return f"{self.where}: {self.text}" if self.where else self.text
+        """Return it as a line of a message, in which nothing of the file can steer a terminal."""
+        line = f"{self.where}: {self.text}" if self.where else self.text
+        return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
 @attrs.define
@@ -85,8 +86,8 @@ class Options:
         known = option_name(name)
         if known not in OPTIONS:
             near = get_close_matches(known, OPTIONS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self.doubts.add(where, f"{name}: btmon had no such option, and ended{hint} It is left out")
+            hint = f"did you mean {near[0]}? It" if near else "it"
+            self.doubts.add(where, f"{name}: btmon had no such option, and ended; {hint} is left out")
             return
         if known != name.lower():
             self.doubts.add(where, f"{name}: btmon knew it as {known} in a file, and ended; it is taken as that")

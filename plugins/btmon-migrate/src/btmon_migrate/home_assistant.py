@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from btmon_migrate.site import Site
 from btmon_migrate.toml import Table, Toml
+from btmon_migrate.yaml_channels import named, set_once
 from btmon_migrate.yaml_file import Node
 
 DOMAIN = "greeneye_monitor"
@@ -64,31 +65,21 @@ def _monitor(monitor: Node, channels: Table) -> str:
     if not re.fullmatch(r"\d{8}", serial):
         monitor.doubt(f"serial_number: expected eight digits, found {serial or 'none'}; the meter is left out")
         return ""
-    for label, value in _channels(monitor):
-        channels.set(f"{serial}_{label}", value)
+    for node, label, value in _channels(monitor):
+        set_once(node, channels, f"{serial}_{label}", value)
     return serial
 
 
-def _channels(monitor: Node) -> Iterator[tuple[str, Toml]]:
+def _channels(monitor: Node) -> Iterator[tuple[Node, str, Toml]]:
     for one in monitor.nodes("channels"):
-        yield from _named(one, "ch", 48)
+        yield from ((one, *found) for found in named(one, "ch", 48))
     for one in monitor.node("temperature_sensors").nodes("sensors"):
-        yield from _named(one, "t", 8)
+        yield from ((one, *found) for found in named(one, "t", 8))
     for one in monitor.nodes("pulse_counters"):
-        for label, name in _named(one, "p", 4):
-            yield label, _pulses(one, name)
+        yield from ((one, label, _pulses(one, name)) for label, name in named(one, "p", 4))
     for one in monitor.nodes("voltage"):
         if name := one.text("name"):
             one.doubt(f"name: the voltage is not called {name}: rename its entity in Home Assistant")
-
-
-def _named(node: Node, prefix: str, most: int) -> Iterator[tuple[str, str]]:
-    """Yield the label of a channel and its name."""
-    number, name = node.number("number", 0), node.text("name").strip()
-    if not 1 <= number <= most:
-        node.doubt(f"number: expected 1 to {most}; it is left out")
-    elif name:
-        yield f"{prefix}{number}", name
 
 
 def _pulses(node: Node, name: str) -> Toml:

@@ -16,8 +16,12 @@ from btmon_migrate.options import OPTIONS, option_name
 SECTION = re.compile(r"\[(?P<name>[^\]]+)\]")
 ASSIGNED = re.compile(r"(?P<name>[^:=\s][^:=]*?)\s*[:=]\s*(?P<value>.*)$")
 COMMENT = re.compile(r"\s;.*$")
-QUOTED = re.compile(r"([\"']).*\1")
-HASH = re.compile(r"\s+#.*$")
+QUOTED = re.compile(r"\".*\"|'.*'|[“”„].*[“”]|[\u2018\u2019].*[\u2018\u2019]|«.*»")
+"""In quotes, also in those that word processors and web pages make of plain ones."""
+
+MARK = re.compile(r"\s+(?P<mark>#|//).*$")
+"""A comment as people write it who know other programs."""
+
 SECRETS = re.compile(r"_(passwd|pass|password|token|tokens|api_key)$")
 """Names of options whose value may well have a # in it."""
 
@@ -92,13 +96,17 @@ def _value(line: _Line, where: str, options: Options) -> Value:
 
 
 def _without_comment(name: str, text: str, where: str, options: Options) -> Value:
-    if not HASH.search(text):
+    found = MARK.search(text)
+    if found is None:
         return text
+    mark = found["mark"]
     if SECRETS.search(name.lower()):
-        options.doubts.add(where, f"{name}: to btmon # began no comment, so all of it is the value; see that it is")
+        options.doubts.add(
+            where, f"{name}: to btmon {mark} began no comment, so all of it is the value; see that it is"
+        )
         return text
     options.doubts.add(
-        where, f"{name}: to btmon # began no comment but was part of the value; what follows # is left out"
+        where, f"{name}: to btmon {mark} began no comment but was part of the value; what follows {mark} is left out"
     )
-    text = HASH.sub("", text)
+    text = MARK.sub("", text)
     return text.lower() == "true" if text.lower() in {"true", "false"} else text

@@ -102,6 +102,11 @@ FLAGS: Mapping[str, Option] = {flag: option for option in OPTIONS.values() for f
 """Each option by what is written on a command line."""
 
 
+_BY_LETTERS: Mapping[str, str] = {name.replace("_", ""): name for name in OPTIONS}
+"""Each option by its name without underscores: people write serialport."""
+
+
 def option_name(written: str) -> str:
-    """Return a name as btmon had it: in lower case, and with underscores."""
-    return written.strip().lower().replace("-", "_")
+    """Return a name as btmon had it: in lower case, and with its underscores."""
+    name = written.strip().lower().replace("-", "_")
+    return _BY_LETTERS.get(name.replace("_", ""), name)

@@ -22,15 +22,18 @@ def move_secrets(tables: Iterable[Table]) -> dict[str, str]:
 
 
 def write_secrets(files: Mapping[str, str], beside: Path) -> Iterator[Path]:
-    """Write the files, readable by their owner alone; yield each. Raises OSError, FileExistsError if one is there."""
+    """Write the files, readable by their owner alone; yield each once it is there, before its text is.
+
+    Raises OSError, FileExistsError if one is there already.
+    """
     if files:
         (beside / DIRECTORY).mkdir(mode=0o700, exist_ok=True)
     for name, text in files.items():
         file = beside / name
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            yield file
             stream.write(text + "\n")
-        yield file
 
 
 def _moved(value: Toml, name: str, files: dict[str, str]) -> Toml:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from btmon_migrate.site import Site
 from btmon_migrate.toml import SecretText, Table
+from btmon_migrate.yaml_channels import named, set_once
 from btmon_migrate.yaml_file import Node
 
 TLS = {"ca_certs": "tls_ca", "certfile": "tls_cert", "keyfile": "tls_key"}
@@ -31,10 +32,10 @@ def serial2mqtt_site(node: Node) -> Site:
     meters = Table("meters", {name: {"source": "meter"}}, about=["The meter goes by this name, as no number is given."])
     channels = Table("channels")
     for channel in device.nodes("channels"):
-        label = f"ch{channel.number('number', 0)}"
-        if title := channel.text("name").strip():
-            channels.set(f"{name}_{label}", title)
-        if channel.text("home_assistant") and not channel.is_on("home_assistant", default=True):
+        label = ""
+        for label, title in named(channel, "ch", 48):
+            set_once(channel, channels, f"{name}_{label}", title)
+        if label and channel.text("home_assistant") and not channel.is_on("home_assistant", default=True):
             channel.doubt(f"home_assistant: {label} is shown in Home Assistant; disable it there")
     tables = [Table("", {"polarity": "brultech"}), _source(device), _sink(node.node("mqtt")), meters, channels]
     return Site(f"{node.path} (brultech-serial2mqtt)", [one for one in tables if one.settings])

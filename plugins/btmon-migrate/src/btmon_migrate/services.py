@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from btmon_migrate.given import Options
-from btmon_migrate.toml import SecretText, Table, Toml
+from btmon_migrate.toml import NOT_COMPLETE, SecretText, Table, Toml
 from btmon_migrate.values import carry, carry_seconds, duration, groups, pairs, seconds
 
 
@@ -70,9 +70,8 @@ def _sink(options: Options, service: Service) -> Table:
 
 def _times(options: Options, table: Table, service: Service) -> None:
     carry_seconds(options, table, {f"{service.prefix}_timeout": "timeout"})
-    wait = seconds(options, f"{service.prefix}_upload_period")
-    if wait and service.plugin != "pvoutput":
-        table.set(service.gathers, duration(wait))
+    if service.plugin != "pvoutput":
+        carry_seconds(options, table, {f"{service.prefix}_upload_period": service.gathers})
 
 
 def _complete(options: Options, table: Table, service: Service) -> None:
@@ -91,8 +90,7 @@ def _complete(options: Options, table: Table, service: Service) -> None:
             where, f"{_switch(service)}: {' and '.join(names)} must be set, and btmon sent nothing; fill it in"
         )
     if missing:
-        table.is_active = False
-        table.about.append("Switched off, as it is not complete: fill it in, then remove the # of each line.")
+        table.switch_off(NOT_COMPLETE)
 
 
 def _option(service: Service, setting: str) -> str:
@@ -169,7 +167,7 @@ def _fields(options: Options, table: Table) -> None:
 def _pvoutput(options: Options, table: Table) -> None:
     slots = (300, 600, 900)
     wait = seconds(options, "pvo_upload_period")
-    if wait and wait != slots[0]:
+    if wait is not None and wait != slots[0]:
         slot = min(slots, key=lambda one: abs(one - wait))
         table.set("interval", duration(slot))
         if slot != wait:
@@ -179,7 +177,7 @@ def _pvoutput(options: Options, table: Table) -> None:
                 f" {duration(slot)} is written",
             )
     if "generation" not in table.settings and "consumption" not in table.settings:
-        table.is_active = False
+        table.switch_off(NOT_COMPLETE)
         options.doubts.add(
             options.where("pvo_out"),
             "pvo_out: neither generation nor consumption has a channel, so nothing would be sent",

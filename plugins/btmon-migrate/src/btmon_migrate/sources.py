@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from btmon_migrate.databases import database_source
 from btmon_migrate.given import Options
-from btmon_migrate.toml import Table, Toml
+from btmon_migrate.toml import NOT_COMPLETE, Table, Toml
 from btmon_migrate.values import carry, carry_seconds, duration, number, path, seconds
 
 SERVER_PORT = 8083
@@ -50,7 +50,12 @@ def _server(options: Options) -> Table:
     table = Table("source.meter", plugin="tcp-server")
     table.set("use", "tcp-server")
     carry(options, table, {"ip_host": "host"})
-    table.set("port", number(options, "ip_port", SERVER_PORT))
+    table.set("port", port := number(options, "ip_port", SERVER_PORT))
+    if not port:
+        options.doubts.add(
+            options.where("ip_port"),
+            "ip_port = 0: this computer takes any free port, each time another; write the one that the meter sends to",
+        )
     options.use("ip_poll_interval", "device_list")
     mode = options.text("ip_mode", "server")
     if mode != "server":
@@ -66,7 +71,7 @@ def _client(options: Options) -> Table:
     if host:
         table.set("host", host)
     else:
-        table.is_active = False
+        table.switch_off(NOT_COMPLETE)
         table.set("host", "192.168.1.20", "which host the meter or its gateway is")
         options.doubts.add(
             options.where("ip_mode"),

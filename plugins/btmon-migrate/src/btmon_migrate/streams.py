@@ -2,9 +2,10 @@
 """What btmon printed, published to an MQTT broker and wrote to InfluxDB, as sinks. Topics and series go on."""
 
 import json
+import re
 
 from btmon_migrate.given import Options
-from btmon_migrate.toml import SecretText, Table, Toml
+from btmon_migrate.toml import NOT_COMPLETE, SecretText, Table, Toml
 from btmon_migrate.values import carry, carry_seconds, number, pairs
 
 MQTT_PORT = 1883
@@ -104,8 +105,7 @@ def _object(options: Options, name: str) -> dict[str, object]:
 
 def _influxdb(options: Options) -> Table:
     table = Table("sink.influxdb", plugin="influxdb")
-    host = options.text("influxdb_host", "localhost")
-    table.set("url", f"http://{host}:{number(options, 'influxdb_port', 8086)}")
+    table.set("url", f"http://{_host(options)}:{number(options, 'influxdb_port', 8086)}")
     carry(options, table, {"influxdb_database": "database", "influxdb_username": "user"})
     if password := options.text("influxdb_password"):
         table.set("password", SecretText(password))
@@ -123,6 +123,17 @@ def _influxdb(options: Options) -> Table:
     return table
 
 
+def _host(options: Options) -> str:
+    """Return InfluxDB's host as an address has it. One that was written as an address becomes a doubt."""
+    written = options.text("influxdb_host", "localhost")
+    host = re.sub(r"^https?://|/+$", "", written)
+    if host != written:
+        options.doubts.add(
+            options.where("influxdb_host"), f"influxdb_host = {written}: expected a name; {host} is written"
+        )
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+
+
 def _layout(options: Options, table: Table) -> None:
     schema, mode = options.text("influxdb_db_schema", "counters"), options.text("influxdb_mode", "col")
     if mode not in MODES:
@@ -137,6 +148,6 @@ def _layout(options: Options, table: Table) -> None:
 
 def _complete(options: Options, table: Table) -> None:
     if "database" not in table.settings:
-        table.is_active = False
+        table.switch_off(NOT_COMPLETE)
         table.set("database", "")
         options.doubts.add(options.where("influxdb_out"), "influxdb_out: influxdb_database must be set; fill it in")

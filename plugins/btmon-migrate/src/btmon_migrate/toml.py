@@ -11,6 +11,8 @@ import attrs
 
 WIDTH = 100
 
+NOT_COMPLETE = "Switched off, as it is not complete: fill it in, then remove the # of each line."
+
 Toml: TypeAlias = "str | int | float | bool | Sequence[Toml] | Mapping[str, Toml] | SecretText"
 """What a setting can be."""
 
@@ -41,6 +43,12 @@ class Table:
         self.settings[name] = value
         if remark:
             self.remarks[name] = remark
+
+    def switch_off(self, why: str) -> None:
+        """Have it written as comments, with the reason above it."""
+        self.is_active = False
+        if why not in self.about:
+            self.about.append(why)
 
     def lines(self) -> Iterator[str]:
         """Write it, line by line."""

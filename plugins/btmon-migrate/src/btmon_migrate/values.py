@@ -50,10 +50,16 @@ def carry(options: Options, table: Table, names: dict[str, str]) -> None:
 
 
 def carry_seconds(options: Options, table: Table, names: dict[str, str]) -> None:
-    """Set what was given in seconds, under btcore's names."""
+    """Set what was given in seconds, under btcore's names. 0 becomes a doubt, but for what is gathered: at once."""
     for name, setting in names.items():
-        if value := seconds(options, name):
+        value = seconds(options, name)
+        if value is None:
+            continue
+        if round(value * 1000) or setting == "flush_interval":
             table.set(setting, duration(value))
+        else:
+            text = options.text(name)
+            options.doubts.add(options.where(name), f"{name} = {text}: expected more than 0 seconds; it is left out")
 
 
 def path(options: Options, table: Table, name: str, setting: str, default: str) -> None:

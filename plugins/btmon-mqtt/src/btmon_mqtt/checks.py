@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btcore import Problem
+from btcore import Problem, file_problems
 from btmon_mqtt.topics import join, placeholders, template_problem, topic_problem
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def _login_problems(sink: "Mqtt") -> Iterator[Problem]:
     if sink.password and not sink.user:
         yield Problem("needed with password", key="user")
     for key in ("tls_ca", "tls_cert", "tls_key"):
-        file = getattr(sink, key)
-        if file and not sink.tls:
+        if getattr(sink, key) and not sink.tls:
             yield Problem("it is used with tls = true alone", key=key)
-        elif file and not file.is_file():
-            yield Problem(f"there is no file {file}", key=key)
+        else:
+            yield from file_problems(sink, key)
     if sink.tls_key and not sink.tls_cert:
         yield Problem("needed with tls_key", key="tls_cert")
 

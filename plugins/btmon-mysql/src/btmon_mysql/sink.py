@@ -10,6 +10,7 @@ from btcore import (
     Claim,
     Problem,
     Secret,
+    file_problems,
     plugin,
     setting,
 )
@@ -55,8 +56,8 @@ class Mysql(SqlHooks):
         """Find certificates that are given and not used, or not there."""
         if self.ssl_ca and self.ssl != "verify":
             yield Problem('it is used with ssl = "verify" alone', key="ssl_ca")
-        elif self.ssl_ca and not self.ssl_ca.is_file():
-            yield Problem(f"there is no file {self.ssl_ca}", key="ssl_ca")
+        else:
+            yield from file_problems(self, "ssl_ca")
         yield from super().check()
 
     def claims(self) -> Iterator[Claim]:

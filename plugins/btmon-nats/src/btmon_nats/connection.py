@@ -9,6 +9,7 @@ published or read belongs to other rooms, what an error means to `refusals.py`.
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from threading import Thread
@@ -63,21 +64,42 @@ class Connection:
 
     def run(self, work: Coroutine[Any, Any, T], patience: float) -> T:
         """Run something in the client's thread, for so many seconds at most. Raises Retry, and what it raises."""
-        assert self._loop is not None  # noqa: S101 - it was opened
+        if self._loop is None:
+            work.close()
+            raise Retry(f"{self.login.address} was left meanwhile")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(patience + GRACE)
+        except CancelledError:
+            raise Retry(f"{self.login.address} was left meanwhile") from None
         except FutureTimeout:
             future.cancel()
             raise Retry(f"{self.login.address} did not answer within {patience:g} s") from None
 
     def use(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
         """Run something with JetStream; the connection is opened where it is not. Raises as `open` does."""
+        return self.use_client(lambda client: work(client.jetstream(timeout=self.login.timeout)), patience)
+
+    def use_client(self, work: Callable[[Client], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
+        """Run something with the client itself, as `use` does."""
         if not self.is_open:
             self.open()
-        assert self._client is not None  # noqa: S101 - as above
-        timeout = patience or self.login.timeout
-        return self.run(work(self._client.jetstream(timeout=self.login.timeout)), timeout)
+        client = self._client
+        if client is None:
+            raise Retry(f"{self.login.address} was left meanwhile")
+        return self.run(work(client), patience or self.login.timeout)
+
+    def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Begin something that goes on by itself; it is open. What ends the connection cancels it."""
+        if self._client is None or self._loop is None:
+            raise Retry(f"{self.login.address} was left meanwhile")
+        return asyncio.run_coroutine_threadsafe(work(self._client.jetstream(timeout=self.login.timeout)), self._loop)
+
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Have something done in the client's thread, where it is open."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended by now
+                self._loop.call_soon_threadsafe(work)
 
     def close(self) -> None:
         """End it, whatever it is at."""
@@ -101,6 +123,7 @@ class Connection:
             "max_reconnect_attempts": 1,  # it tries 60 times otherwise, also where it may not reconnect
             "reconnect_time_wait": 0,
             "connect_timeout": self.login.timeout,
+            "inbox_prefix": self.login.inbox,
             "error_cb": self.denials.note,
             **self.login.options(),
         }

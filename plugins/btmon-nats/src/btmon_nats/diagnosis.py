@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nats.js.api import StreamInfo
@@ -26,7 +26,8 @@ def diagnose(login: Login) -> Iterator[Finding]:
     connection = Connection(login, "btcore doctor")
     try:
         info = connection.use(lambda jetstream: jetstream.stream_info(login.stream))
-        yield from _server_findings(connection.server)
+        if not login.monitoring:  # else each server is asked, not only the one that took the connection
+            yield from _version_findings("the server", connection.server)
         yield from _stream_findings(info)
     except Exception as error:  # noqa: BLE001 - whatever the client meets
         yield from _failure(meaning(error, login.stream, login.address, connection.denials.take()))
@@ -42,14 +43,14 @@ def _failure(error: Exception) -> Iterator[Finding]:
         yield Finding("unreachable", str(error), "Check `servers` and `stream`; readings wait in the journal meanwhile")
 
 
-def _server_findings(server: dict[str, Any]) -> Iterator[Finding]:
+def _version_findings(where: str, server: Mapping[str, Any]) -> Iterator[Finding]:
     version = str(server.get("version", ""))
     numbers = tuple(int(one) for one in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         yield Finding(
             "old-server",
-            f"the server is NATS {version or 'of no version'}: a power cut may take what it has acknowledged",
+            f"{where} is NATS {version or 'of no version'}: a power cut may take what it has acknowledged",
             f"Install NATS {wanted} or later, with `sync_interval: always`",
         )
 
@@ -65,16 +66,17 @@ def _stream_findings(info: StreamInfo) -> Iterator[Finding]:
 
 
 def _sync_findings(login: Login) -> Iterator[Finding]:
-    """Ask each monitoring port whether what is acknowledged is on the disk: a client is not told."""
+    """Ask each monitoring port for the version, and whether what is acknowledged is on the disk: no client is told."""
     client = Client(agent="btcore-doctor", timeout=login.timeout)
     try:
         for address in login.monitoring:
             try:
-                answer = client.send("GET", f"{address.rstrip('/')}/jsz?config=true")
-                config = json.loads(answer.body).get("config") or {}
-            except (Retry, Stop, ValueError, AttributeError) as error:
+                server = _ask(client, address, "varz")
+                config = _ask(client, address, "jsz?config=true").get("config") or {}
+            except (Retry, Stop, ValueError) as error:
                 yield Finding("unreachable", f"{address}: {error}", "Check `monitoring`: the port of `http_port`")
                 continue
+            yield from _version_findings(address, server)
             if not config.get("sync_always"):
                 yield Finding(
                     "late-sync",
@@ -83,3 +85,11 @@ def _sync_findings(login: Login) -> Iterator[Finding]:
                 )
     finally:
         client.close()
+
+
+def _ask(client: Client, address: str, path: str) -> Mapping[str, Any]:
+    """Return what a monitoring port says. Raises Retry, Stop, or ValueError for what is no answer of NATS."""
+    found = json.loads(client.send("GET", f"{address.rstrip('/')}/{path}").body)
+    if not isinstance(found, dict):
+        raise ValueError("what answers is no NATS server")  # noqa: TRY004 - as for what is no JSON
+    return found

@@ -12,11 +12,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from btcore import DiagnosisContext, Duration, Finding, Problem, Secret, Stop, setting
+from btcore import DiagnosisContext, Duration, Finding, Problem, Secret, Stop, file_problems, setting, timeout_problems
 from btmon_nats.subjects import check_name
-
-MAX_TIMEOUT = 600.0
-"""Seconds that an answer may be waited for."""
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -25,7 +22,7 @@ class Login:
 
     stream: str = setting(default="energy", help="the stream's name", validator=check_name)
     servers: list[str] = setting(  # noqa: RUF009 - a field
-        default=["nats://localhost:4222"], help="addresses of the cluster's servers; one that answers is enough"
+        factory=lambda: ["nats://localhost:4222"], help="addresses of the cluster's servers; one that answers is enough"
     )
     user: str = setting(default="", help="the user's name")
     password: Secret = setting(default=Secret(""), help="the user's password")  # noqa: RUF009 - a field
@@ -49,8 +46,7 @@ class Login:
         for server in self.servers:
             if fault := server_problem(server):
                 yield Problem(fault, "servers")
-        if not 0 < self.timeout <= MAX_TIMEOUT:
-            yield Problem("expected more than 0 s, and at most 10 min", "timeout")
+        yield from timeout_problems(self, "timeout")
         if self.password and not self.user:
             yield Problem("is needed with a password", "user")
         ways = [name for name in ("user", "token", "credentials", "nkey") if getattr(self, name)]
@@ -58,15 +54,17 @@ class Login:
             yield Problem(f"give one of {' and '.join(ways)}", ways[-1])
         if self.tls_key and not self.tls_cert:
             yield Problem("is needed with a key", "tls_cert")
-        for name in ("credentials", "nkey", "tls_ca", "tls_cert", "tls_key"):
-            file = getattr(self, name)
-            if file and not file.is_file():
-                yield Problem(f"there is no file {file}", name)
+        yield from file_problems(self, "credentials", "nkey", "tls_ca", "tls_cert", "tls_key")
 
     @property
     def address(self) -> str:
         """The servers, for messages."""
         return ", ".join(self.servers)
+
+    @property
+    def inbox(self) -> str:
+        """Where answers to us come: in a place of our own, so that an account may be kept from those to others."""
+        return "_INBOX"
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the cluster takes the account, and keeps what it takes; nothing is published or read."""

@@ -9,14 +9,16 @@ numbers in the line, and the line has its format. Names that a reader does not k
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from btcore import FORMATS, Channel, Format, Reading
+
+T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +58,11 @@ def encode(readings: Sequence[Reading]) -> bytes:
         for reading in readings
         if FORMATS.get(reading.format.name) is not reading.format
     }
+    return compress(head, packets)
+
+
+def compress(head: dict[str, Any], packets: Sequence[bytes]) -> bytes:
+    """Return the message with these columns and packets."""
     line = json.dumps(head, separators=(",", ":")).encode()
     return zlib.compress(b"\n".join((line, b"".join(packets))), LEVEL)
 
@@ -65,11 +72,58 @@ def message_id(subject: str, message: bytes) -> str:
     return hashlib.blake2b(message, digest_size=16, key=subject.encode()[:64]).hexdigest()
 
 
+@attrs.frozen
+class Row:
+    """A reading of a message as it is there: `numbers` is None where `raw` says all of it.
+
+    `packetless`: `raw` is what a journal keeps of a reading that came without a packet.
+    """
+
+    key: int
+    serial: str
+    form: Format | None
+    format: str
+    raw: bytes
+    numbers: Any
+    source: str
+    address: str
+    origin: str
+    monotonic: int
+    boot: int
+    packetless: bool
+
+    def reading(self, *, is_unpacked: bool = True) -> Reading:
+        """Return it as a reading; with its numbers at once, or with the first use. Raises ValueError and its kind."""
+        if self.form is None:
+            raise NotAMessage("a reading is a journal's own")
+        unpacked = tuple(self.form.numbers(self.raw)) if is_unpacked and self.numbers is None else None
+        return Reading(
+            time=EPOCH + timedelta(microseconds=self.key),
+            format=self.form,
+            serial=self.serial,
+            raw=self.raw,
+            source=self.source,
+            address=self.address,
+            origin=self.origin,
+            monotonic=self.monotonic,
+            boot=self.boot,
+            numbers=tuple(self.numbers) if self.numbers is not None else unpacked,
+        )
+
+
 def decode(message: bytes) -> list[Reading]:
-    """Return the readings of a message, oldest first. Raises NotAMessage."""
+    """Return the readings of a message, oldest first. Raises NotAMessage.
+
+    Those that a journal has appended without a packet are left out: they are for journals.
+    """
+    return read(message, lambda rows: [row.reading() for row in rows if not row.packetless])
+
+
+def read(message: bytes, make: Callable[[Iterator[Row]], T]) -> T:
+    """Return what is made of the rows of a message; what is wrong with them raises NotAMessage."""
     line, _, packets = _inflate(message).partition(b"\n")
     try:
-        return list(_readings(json.loads(line), packets))
+        return make(_rows(json.loads(line), packets))
     except NotAMessage:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
@@ -94,36 +148,24 @@ def _inflate(message: bytes) -> bytes:
     return data
 
 
-def _readings(head: dict[str, Any], packets: bytes) -> Iterator[Reading]:
+def _rows(head: dict[str, Any], packets: bytes) -> Iterator[Row]:
     if head["version"] != VERSION:
         raise NotAMessage(f"it is of version {head['version']!r:.20}; this btcore knows version {VERSION}")
     known = {name: _format(name, json.dumps(one)) for name, one in head["formats"].items()}
     at = 0
     columns = [head[name] for name in COLUMNS]
-    for key, serial, form_name, size, *more, numbers in zip(*columns, head["numbers"], strict=True):
+    own = head.get("packetless") or [False] * len(head["key"])
+    for key, serial, form_name, size, *way, numbers, packetless in zip(*columns, head["numbers"], own, strict=True):
         form = known.get(form_name) or FORMATS.get(form_name)
-        if form is None:
+        if form is None and not packetless:
             raise NotAMessage(f"format {form_name!r:.80} is not known, and not described")
         if not isinstance(size, int) or not 0 <= size <= len(packets) - at:
             raise NotAMessage("its packets are cut off")
         raw, at = packets[at : at + size], at + size
-        yield _reading(form, key, serial, raw, numbers, more)
-
-
-def _reading(form: Format, key: int, serial: str, raw: bytes, numbers: Any, more: Sequence[Any]) -> Reading:  # noqa: ANN401 - JSON
-    source, address, origin, monotonic, boot = more
-    return Reading(
-        time=EPOCH + timedelta(microseconds=key),
-        format=form,
-        serial=serial,
-        raw=raw,
-        source=source,
-        address=address,
-        origin=origin,
-        monotonic=monotonic,
-        boot=boot,
-        numbers=tuple(numbers) if numbers is not None else tuple(form.numbers(raw)),
-    )
+        source, address, origin, monotonic, boot = way
+        yield Row(
+            key, serial, form, form_name, raw, numbers, source, address, origin, monotonic, boot, bool(packetless)
+        )
 
 
 def _describe(form: Format) -> dict[str, Any]:

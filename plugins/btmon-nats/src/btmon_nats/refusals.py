@@ -46,6 +46,11 @@ def is_wrong_account(error: Exception) -> bool:
     return isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower()
 
 
+def is_unanswered(error: Exception) -> bool:
+    """Whether nobody listens where something was asked."""
+    return isinstance(error, NoRespondersError) and not isinstance(error, NoStreamResponseError)
+
+
 def wrong_account(server: str) -> Stop:
     """Return the error of a server that knows us not."""
     return Stop(f"{server} does not take our account: check `user`, `password`, `token`, `credentials` or `nkey`")
@@ -64,10 +69,10 @@ def cannot_connect(error: BaseException) -> str:
 
 def meaning(error: BaseException, stream: str, address: str, denied: str) -> Retry | Reject | Stop:
     """Return what to do after an error of JetStream; `denied` is what the server said of a right that we lack."""
+    if denied and not isinstance(error, Reject | Stop):  # what is denied has no answer, so the error is a time-out
+        return Stop(f"{address} denies it: {denied}; docs/fleet.md has the rights that are needed")
     if isinstance(error, Retry | Reject | Stop):
         return error
-    if denied:
-        return Stop(f"{address} denies it: {denied}; docs/fleet.md has the rights that are needed")
     code = error.err_code if isinstance(error, APIError) else None
     if code == TOO_LARGE or isinstance(error, MaxPayloadError):
         return Reject(f"a message is larger than {address} takes")

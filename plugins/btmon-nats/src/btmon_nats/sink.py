@@ -24,6 +24,7 @@ from btcore import (
     setting,
 )
 from btmon_nats.connection import Connection
+from btmon_nats.holdings import Holdings
 from btmon_nats.login import Login
 from btmon_nats.messages import MAX_READINGS, encode, message_id
 from btmon_nats.refusals import meaning
@@ -44,6 +45,11 @@ class Nats(Login):
         factory=_host_name, help="what this btcore is called in the stream; left out: this host", validator=check_name
     )
 
+    @property
+    def inbox(self) -> str:
+        """Where answers to this publisher come."""
+        return f"_INBOX.{self.publisher}"
+
     def claims(self) -> Iterator[Claim]:
         """Claim the publisher: two sinks of one name would publish each reading twice."""
         yield Claim(f"publisher {self.publisher} of the NATS stream {self.stream} at {self.address}", key="publisher")
@@ -52,6 +58,7 @@ class Nats(Login):
     def open(self, context: Context) -> None:
         """Connect, and ask the stream how many partitions it has. Raises Retry or Stop."""
         self._connection = Connection(self, f"btcore {self.publisher}")
+        self._holdings = Holdings(self._connection, self.stream, self.publisher)
         self._partitions = 0
         if not context.dry_run:
             self._ask()
@@ -72,6 +79,11 @@ class Nats(Login):
         failures = self._connection.use(lambda stream: self._publish_all(stream, by_partition.items()), patience)
         if failures:
             raise self._meaning(failures)
+
+    @hookimpl
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Return serial number and key of what the archive has, or the stream has for it. Raises Retry or Reject."""
+        return list(self._holdings.arrived(batch.readings))
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:

@@ -7,7 +7,7 @@ passed over, as it will never be read.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from threading import Event
 from typing import Any, TypeVar
 
@@ -54,15 +54,22 @@ class NatsStream(Login):
         example='{ house-1 = ["01000777"], house-2 = ["01000778", "412345"] }',
     )
 
+    @property
+    def inbox(self) -> str:
+        """Where answers to an archive come."""
+        return "_INBOX_ARCHIVE"
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect, and see that the stream is there. Raises Retry or Stop."""
         self._log = context.log
         self._once = context.once
         self._refused: Counter[str] = Counter()
-        self._next = _sequence_in(context.checkpoint) + 1
         self._connection = Connection(self, f"btcore {context.name}")
         self._try(lambda stream: partitions_of(stream, self.stream))
+        info = self._try(lambda stream: stream.stream_info(self.stream))
+        self._made = info.created.isoformat() if info.created else ""
+        self._next = self._resume(_read_checkpoint(context.checkpoint), info.state.last_seq)
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
@@ -75,7 +82,9 @@ class NatsStream(Login):
                 self._look_for_gap(sequence)
                 yield from self._readings(message)
                 self._next = sequence + 1
-                yield SourceCheckpoint(json.dumps({"stream": self.stream, "sequence": sequence}))
+            if messages:  # once for all of these: each is a commit of the journal
+                made = {"stream": self.stream, "made": self._made}
+                yield SourceCheckpoint(json.dumps({**made, "sequence": self._next - 1}))
             if self._once and not messages:
                 return
 
@@ -84,6 +93,17 @@ class NatsStream(Login):
         """Disconnect."""
         if hasattr(self, "_connection"):
             self._connection.close()
+
+    def _resume(self, checkpoint: Mapping[str, Any], last: int) -> int:
+        """Return the number of the message to begin with: the first one, where the stream was made anew since."""
+        sequence = checkpoint.get("sequence", 0)
+        made = checkpoint.get("made", self._made)
+        if not isinstance(sequence, int) or sequence > last or made != self._made:
+            self._log.warning(
+                "stream %s was made anew since it was read last: it is read from its beginning", self.stream
+            )
+            return 1
+        return sequence + 1
 
     def _readings(self, message: Msg) -> Iterator[Reading]:
         publisher = publisher_of(message.subject)
@@ -131,11 +151,12 @@ class NatsStream(Login):
             raise meaning(error, self.stream, self.address, self._connection.denials.take()) from None
 
 
-def _sequence_in(checkpoint: str) -> int:
+def _read_checkpoint(checkpoint: str) -> Mapping[str, Any]:
     try:
-        return int(json.loads(checkpoint)["sequence"]) if checkpoint else 0
-    except (ValueError, KeyError, TypeError):
-        return 0
+        found = json.loads(checkpoint or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 async def _fetch(reader: JetStreamContext.PullSubscription) -> list[Msg]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from btcore import Stop
@@ -16,6 +16,35 @@ KEY = "btcore-partitions"
 
 DUPLICATES = 120.0
 """Seconds in which a message that comes again is not stored again; later, a reader finds it by serial and key."""
+
+
+LEASE = 10.0
+"""Seconds after which a lease that is not renewed is gone, by the cluster's clock."""
+
+
+def bucket_of(stream: str) -> str:
+    """Return the bucket of what archives remember that have the stream as their journal: checkpoints, baselines."""
+    return f"btcore-{stream}"
+
+
+def letters_of(stream: str) -> str:
+    """Return the bucket of their dead letters."""
+    return f"btcore-{stream}-dead-letters"
+
+
+def leases_of(stream: str) -> str:
+    """Return the bucket of their leases."""
+    return f"btcore-{stream}-leases"
+
+
+async def make_buckets(stream: JetStreamContext, plan: "StreamPlan", lease: float = LEASE) -> None:
+    """Make what an archive needs that has the stream as its journal; what is there stays."""
+    for bucket, ttl in ((bucket_of(plan.name), 0.0), (letters_of(plan.name), 0.0), (leases_of(plan.name), lease)):
+        try:
+            await stream.stream_info(f"KV_{bucket}")
+        except NotFoundError:
+            config = KeyValueConfig(bucket=bucket, history=1, ttl=ttl or None, replicas=plan.replicas, direct=False)
+            await stream.create_key_value(config)
 
 
 @attrs.frozen

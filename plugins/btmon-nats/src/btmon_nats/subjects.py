@@ -38,6 +38,11 @@ def all_subjects(stream: str) -> str:
     return f"{stream}.*.*"
 
 
+def subjects_of(stream: str, partition: int | None) -> str:
+    """Return the subjects of one partition; None: of all."""
+    return all_subjects(stream) if partition is None else f"{stream}.{partition:03}.*"
+
+
 def check_name(_instance: object, _attribute: object, name: str) -> None:
     """Raise ValueError for what cannot be a part of a subject; for a setting."""
     if not NAME.fullmatch(name):

@@ -13,6 +13,7 @@ from rich.console import Console
 from btcore import API, Command, Configuration, LoadConfiguration
 from btmon_watch.feed import COUNTING_INTERVAL, Feed, look
 from btmon_watch.picture import Picture, View, draw, local_now
+from btmon_watch.plain import ERRORS
 from btmon_watch.site import Site
 from btmon_watch.terminal import Terminal, terminal
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
         args.usage("expected one configuration, found FILE and --config")
     configuration = load(args.file or args.config or Path("site.toml"))
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where the locale has no bars
+        sys.stdout.reconfigure(errors=ERRORS)  # where the locale has no bars
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     is_watched = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
     if args.once or not is_watched:

@@ -74,6 +74,8 @@ class Tail:
         self.newest = 0
         self._file = path_of(file)
         self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._name = str(self._file)
+        self._identity = os.fstat(self._descriptor)
         self._filling = b""
         self._is_named = False  # on the disk
         self._end = 0
@@ -90,13 +92,12 @@ class Tail:
     @property
     def is_gone(self) -> bool:
         """Whether the file was removed, replaced or cut short: nobody would find what is written to it."""
-        mine = os.fstat(self._descriptor)
         try:
-            there = self._file.stat()
+            there = os.stat(self._name)  # noqa: PTH116 - asked for each packet: a path takes as long again
         except OSError:
             return True
         is_short = bool(self._filling) and there.st_size < max(self._end, self._length)
-        return is_short or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        return is_short or there.st_ino != self._identity.st_ino or there.st_dev != self._identity.st_dev
 
     @property
     def is_changed(self) -> bool:
@@ -140,8 +141,7 @@ class Tail:
         is_fresh = self._left <= 0
         if is_fresh:
             self._begin_block()
-        deflate = self._deflate.copy()
-        data = deflate.compress(record) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        data = self._deflate.compress(record) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         body = BODY.pack(len(data) | (FRESH if is_fresh else 0), newest) + data
         written = HEADER.pack(MARK, self._filling, zlib.crc32(body)) + body
         try:
@@ -149,12 +149,11 @@ class Tail:
             if sync:
                 self._sync()
         except OSError:
-            self._left = 0 if is_fresh else self._left
+            self._left = 0  # the compressor has seen what no reader will: the next record begins a block
             raise
         self._end += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
-        self._deflate = deflate
 
     def _sync(self) -> None:
         os.fdatasync(self._descriptor)

@@ -13,6 +13,7 @@ from btcore.journal import START, Offset
 from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.entries import select
 from btcore.sqlite_journal.tables.lag import BLOCK
+from btcore.sqlite_journal.tables.sinks import is_whole
 from btcore.text import either, format_bytes, plural
 
 MAX_FAULTS = 20
@@ -43,6 +44,9 @@ def find_faults(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"the sums of {plural(blocks, 'block')} are wrong: how far sinks are behind is not shown right"
     for (sink,) in connection.execute(AHEAD):
         yield f"the checkpoint of {sink} is after the newest reading: it gets nothing before the journal is there"
+    for (sink,) in connection.execute("SELECT sink FROM checkpoint").fetchall():
+        if not is_whole(connection, sink):
+            yield f"the checkpoint of {sink} and its baselines are of two moments: energy is missing there, or twice"
     (lost,) = connection.execute(LOST).fetchone()
     if lost:
         yield f"{plural(lost, 'reading')} of dead letters are not in the journal any more: those cannot be retried"

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checksum of an entry in the SQLite journal: whether all of it is as it was written.
+"""Checksums in the SQLite journal: whether an entry, and a checkpoint with its baselines, are as they were written.
 
-SQLite finds damage in how its file is built, but not in what is in it. An entry of before version 8 has none.
+SQLite finds damage in how its file is built, but not in what is in it. An entry of before version 8 has none, nor has
+a checkpoint of before version 9.
 """
 
 import zlib
+from collections.abc import Iterable, Sequence
 
+from btcore.digest import sha256
 from btcore.journal import Entry
 
 KNOWN_DAMAGED = -1
@@ -24,3 +27,20 @@ def is_damaged(entry: Entry, checksum: int | None) -> bool:
     if checksum is None:
         return bool(entry.raw) and not any(entry.raw)
     return checksum_of(entry) != checksum
+
+
+def checksum_of_row(values: Sequence[object]) -> int:
+    """Return the share that a row, a checkpoint's or a baseline's, has in a checkpoint's checksum: 63 bits.
+
+    The checksum of a checkpoint is that of its own row and of its baselines' rows, combined by exclusive or: so a
+    commit needs none of the baselines that stay as they are.
+    """
+    return int.from_bytes(sha256(repr(tuple(values)).encode("utf-8", "surrogatepass"))[:8], "big") >> 1
+
+
+def combined(rows: Iterable[Sequence[object]]) -> int:
+    """Return the checksum of these rows together, in any order."""
+    found = 0
+    for row in rows:
+        found ^= checksum_of_row(row)
+    return found

@@ -12,7 +12,7 @@ import attrs
 
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
-from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, count_in_blocks
 
 SELECT = """SELECT checksum, key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin
     FROM entry"""
@@ -30,6 +30,8 @@ ANY_KEY = "SELECT EXISTS (SELECT 1 FROM json_each(?) AS one JOIN entry ON entry.
 
 MANY = 8
 """Entries from which on it pays to look for all of their keys at once."""
+
+NEWEST_KEY = "SELECT coalesce(max(key), 0) FROM entry"
 
 NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest offset that was ever given: its entry may be forgotten."""
@@ -50,13 +52,26 @@ SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry
 """The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
 
 
-def insert(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> Appended:
-    """Insert entries up to the first whose key is taken. Call it within a transaction."""
+def insert(
+    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, newest_key: int | None = None
+) -> Appended:
+    """Insert entries up to the first whose key is taken. Call it within a transaction.
+
+    Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
+    """
+    if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
+        return Appended([_insert_one(connection, entries[0], added)])
     if len(entries) >= MANY and _are_new(connection, entries):
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
     return _insert_in_turn(connection, entries, added)
+
+
+def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
+    kept = _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
+    connection.execute(CHANGE, (kept.offset // BLOCK, 1, len(entry.raw)))
+    return kept
 
 
 def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:

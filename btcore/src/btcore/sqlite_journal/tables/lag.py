@@ -6,7 +6,6 @@ numbers: those of a block share all but their last three digits.
 """
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable
 
 from btcore.journal import START, Lag, Offset
@@ -24,14 +23,13 @@ LAG = """SELECT sum(entries), sum(bytes), (SELECT key FROM entry WHERE offset > 
 
 def count_in_blocks(connection: sqlite3.Connection, sizes: Iterable[tuple[Offset, int]], sign: int = 1) -> None:
     """Add entries to their blocks, or, with a sign of -1, take them away; each with its size in bytes."""
-    entries: Counter[int] = Counter()
-    total: Counter[int] = Counter()
+    blocks: dict[int, tuple[int, int]] = {}
     for offset, size in sizes:
-        entries[offset // BLOCK] += sign
-        total[offset // BLOCK] += sign * size
-    connection.executemany(CHANGE, [(number, count, total[number]) for number, count in entries.items()])
+        entries, total = blocks.get(offset // BLOCK, (0, 0))
+        blocks[offset // BLOCK] = entries + sign, total + sign * size
+    connection.executemany(CHANGE, [(number, *added) for number, added in blocks.items()])
     if sign < 0:
-        connection.executemany("DELETE FROM block WHERE number = ? AND entries = 0", [(number,) for number in entries])
+        connection.executemany("DELETE FROM block WHERE number = ? AND entries = 0", [(number,) for number in blocks])
 
 
 def lag_after(connection: sqlite3.Connection, after: Offset) -> Lag:

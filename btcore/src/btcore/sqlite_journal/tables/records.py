@@ -10,11 +10,12 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.sqlite_journal.tables.entries import insert_again
 from btcore.sqlite_journal.tables.lag import count_in_blocks
-from btcore.sqlite_journal.tables.sinks import REVISION, keep_checkpoint
+from btcore.sqlite_journal.tables.sinks import REVISION, Written, keep_checkpoint, seal
 
 _OF_ENTRY = attrgetter("key", "source", "serial", "format", "packetless", "monotonic", "boot", "address", "origin")
 
@@ -25,6 +26,9 @@ BROKEN = (
     *(sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError),
 )
 """What `replay` raises for a record that says nothing that is known."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""Made once: `json.dumps` makes an encoder for each record."""
 
 SOURCE_STATE = "SELECT state FROM source_checkpoint WHERE source = ?"
 
@@ -37,10 +41,12 @@ def encode_entries(entries: Sequence[Entry], added: int) -> bytes:
     return _line(entries=rows, added=added) + b"".join(entry.raw for entry in entries)
 
 
-def encode_checkpoint(sink: str, kept: Checkpoint, changed: Mapping[str, Baseline]) -> bytes:
+def encode_checkpoint(sink: str, written: Written) -> bytes:
     """Return the record of a sink's checkpoint, with the baselines that changed."""
+    kept = written.kept
     marks = (kept.offset, kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision)
-    return _line(sink=sink, marks=marks, baselines=[(key, b.offset, dict(b.lifetime)) for key, b in changed.items()])
+    baselines = [(key, one.offset, dict(one.lifetime)) for key, one in written.changed.items()]
+    return _line(sink=sink, marks=marks, baselines=baselines, checksum=written.checksum)
 
 
 def encode_source(source: str, state: str, before: str) -> bytes:
@@ -59,16 +65,22 @@ def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = Tru
     if "entries" in found:
         return _replay_entries(connection, found, rest) if entries else 0
     if "sink" in found:
-        offset, examined, first_unwanted, settings, accepted, revision = found["marks"]
-        kept = Checkpoint(offset, {}, examined, first_unwanted, settings, accepted, revision)
-        row = connection.execute(REVISION, (found["sink"],)).fetchone()
-        if row is None or row[0] == revision - 1:  # a record has the baselines that changed, and needs those before it
-            keep_checkpoint(connection, found["sink"], kept, {key: Baseline(*one) for key, *one in found["baselines"]})
+        _replay_checkpoint(connection, found["sink"], found)
     elif sources:
         row = connection.execute(SOURCE_STATE, (found["source"],)).fetchone()
         if row is None or found.get("before", row[0]) == row[0]:  # else the file has it, or a newer one
             connection.execute(KEEP_SOURCE, (found["source"], found["state"]))
     return 0
+
+
+def _replay_checkpoint(connection: sqlite3.Connection, sink: str, found: Mapping[str, Any]) -> None:
+    offset, examined, first_unwanted, settings, accepted, revision = found["marks"]
+    kept = Checkpoint(offset, {}, examined, first_unwanted, settings, accepted, revision)
+    row = connection.execute(REVISION, (sink,)).fetchone()
+    if row is None or row[0] == revision - 1:  # a record has the baselines that changed, and needs those before it
+        keep_checkpoint(connection, sink, kept, {key: Baseline(*one) for key, *one in found["baselines"]})
+        if row is None:  # a new file: the baselines before it are still to be found, and then have to agree with it
+            seal(connection, sink, found.get("checksum"))
 
 
 def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[list[object]]], raws: bytes) -> int:
@@ -84,4 +96,4 @@ def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[lis
 
 
 def _line(**record: object) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return _encode(record).encode("utf-8", "surrogatepass") + b"\n"

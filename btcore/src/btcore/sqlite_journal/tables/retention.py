@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from btcore.journal import START, Forgotten, Offset, Retention
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.sinks import seal
 
 PORTION = 250
 """Entries that are looked at in one transaction: an append waits no longer than that takes, some 5 ms."""
@@ -32,6 +33,8 @@ LAST_DEAD_LETTER = "SELECT coalesce(max(rowid), 0) FROM dead_letter"
 
 OLD_DEAD_LETTERS = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
     OVER (PARTITION BY sink ORDER BY rowid DESC) AS number FROM dead_letter) WHERE added < ? OR number > ? LIMIT ?"""
+
+WITH_TOO_MANY = "SELECT sink FROM baseline GROUP BY sink HAVING count(*) > ?"
 
 OLD_BASELINES = """DELETE FROM baseline WHERE (sink, serial) IN (SELECT sink, serial FROM (
     SELECT sink, serial, row_number() OVER (PARTITION BY sink ORDER BY offset DESC) AS number FROM baseline)
@@ -117,7 +120,11 @@ class _Entries:
 
 def _forget_dead_letters(connection: sqlite3.Connection, added_before: int, most: int) -> Mapping[str, int]:
     """Forget some dead letters that are too old or too many, and of all baselines those that are too many."""
-    connection.execute(OLD_BASELINES, (MAX_BASELINES,))
+    many = connection.execute(WITH_TOO_MANY, (MAX_BASELINES,)).fetchall()
+    if many:
+        connection.execute(OLD_BASELINES, (MAX_BASELINES,))
+    for (sink,) in many:
+        seal(connection, sink)
     old = connection.execute(OLD_DEAD_LETTERS, (added_before, most, PORTION)).fetchall()
     connection.executemany("DELETE FROM dead_letter WHERE rowid = ?", [(row,) for row, _ in old])
     return Counter(sink for _, sink in old)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from btcore.errors import Unavailable
 
-VERSION = 8
+VERSION = 9
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -44,13 +44,15 @@ CREATE TABLE checkpoint (
     first_unwanted INTEGER NOT NULL DEFAULT 0,
     settings       TEXT NOT NULL DEFAULT '',
     accepted       TEXT NOT NULL DEFAULT '',
-    revision       INTEGER NOT NULL DEFAULT 1
+    revision       INTEGER NOT NULL DEFAULT 1,
+    checksum       INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE baseline (
     sink     TEXT NOT NULL,
     serial   TEXT NOT NULL,
     offset   INTEGER NOT NULL,
     lifetime TEXT NOT NULL DEFAULT '{}',
+    revision INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (sink, serial)
 ) WITHOUT ROWID;
 CREATE TABLE dead_letter (
@@ -128,6 +130,8 @@ CREATE TABLE block (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, bytes 
 INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GROUP BY 1""",
     6: "CREATE TABLE source_checkpoint (source TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
     7: "ALTER TABLE entry ADD COLUMN checksum INTEGER",
+    8: """ALTER TABLE checkpoint ADD COLUMN checksum INTEGER;
+ALTER TABLE baseline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0""",
 }
 """What makes a file of a version one of the next."""
 

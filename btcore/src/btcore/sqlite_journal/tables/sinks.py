@@ -12,14 +12,27 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
+from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined
 
 CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
 
 REVISION = "SELECT revision FROM checkpoint WHERE sink = ?"
 
-KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted, revision)
-    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+CHECKPOINT_ROW = """SELECT sink, offset, examined, first_unwanted, settings, accepted, revision, checksum
+    FROM checkpoint WHERE sink = ?"""
+
+KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted, revision,
+    checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+
+BASELINE_ROW = "SELECT sink, serial, offset, lifetime, revision FROM baseline WHERE sink = ? AND serial = ?"
+
+BASELINE_ROWS = "SELECT sink, serial, offset, lifetime, revision FROM baseline WHERE sink = ?"
+
+KEEP_BASELINE = "REPLACE INTO baseline (sink, serial, offset, lifetime, revision) VALUES (?, ?, ?, ?, ?)"
+
+SEAL = "UPDATE checkpoint SET checksum = ? WHERE sink = ?"
 
 BASELINE = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
 
@@ -46,30 +59,62 @@ def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | N
     return Checkpoint(row[0], {key: _baseline(*found) for key, *found in rows}, *row[1:]) if row else None
 
 
+@frozen
+class Written:
+    """A checkpoint that was written: `changed` are the baselines that were written with it."""
+
+    kept: Checkpoint
+    changed: Mapping[str, Baseline]
+    checksum: int
+
+
 def write_checkpoint(
     connection: sqlite3.Connection, sink: str, checkpoint: Checkpoint, known: Mapping[str, Baseline]
-) -> tuple[Checkpoint, Mapping[str, Baseline]]:
-    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already.
-
-    Return it, and the baselines that were written.
-    """
+) -> Written:
+    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already."""
     row = connection.execute(REVISION, (sink,)).fetchone()
     if (row[0] if row else 0) != checkpoint.revision:
         raise Superseded(sink)
     kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
     changed = {key: one for key, one in kept.baselines.items() if known.get(key) is not one}
-    keep_checkpoint(connection, sink, kept, changed)
-    return kept, changed
+    return Written(kept, changed, keep_checkpoint(connection, sink, kept, changed))
 
 
 def keep_checkpoint(
     connection: sqlite3.Connection, sink: str, kept: Checkpoint, changed: Mapping[str, Baseline]
-) -> None:
-    """Write a checkpoint, whatever is kept, and these baselines."""
-    marks = kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision
-    connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks))
-    rows = [(sink, key, one.offset, json.dumps(dict(one.lifetime))) for key, one in changed.items()]
-    connection.executemany("REPLACE INTO baseline VALUES (?, ?, ?, ?)", rows)
+) -> int:
+    """Write a checkpoint, whatever is kept, and these baselines; return its checksum."""
+    checksum = _checksum_of_baselines(connection, sink)
+    rows = [(sink, key, one.offset, json.dumps(dict(one.lifetime)), kept.revision) for key, one in changed.items()]
+    for row in rows:
+        before = connection.execute(BASELINE_ROW, row[:2]).fetchall()
+        checksum ^= combined([row, *before])
+    connection.executemany(KEEP_BASELINE, rows)
+    marks = (kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision)
+    checksum ^= checksum_of_row((sink, kept.offset, *marks))
+    connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks, checksum))
+    return checksum
+
+
+def _checksum_of_baselines(connection: sqlite3.Connection, sink: str) -> int:
+    """Return what the baselines of a sink have in its checksum; only where it has none are they read."""
+    row = connection.execute(CHECKPOINT_ROW, (sink,)).fetchone()
+    if row is None or row[-1] is None:
+        return combined(connection.execute(BASELINE_ROWS, (sink,)))
+    return int(row[-1]) ^ checksum_of_row(row[:-1])
+
+
+def seal(connection: sqlite3.Connection, sink: str, checksum: int | None = None) -> None:
+    """Give the checkpoint of a sink this checksum; without one, that of what is there."""
+    for row in connection.execute(CHECKPOINT_ROW, (sink,)).fetchall():
+        there = combined([row[:-1], *connection.execute(BASELINE_ROWS, (sink,))]) if checksum is None else checksum
+        connection.execute(SEAL, (there, sink))
+
+
+def is_whole(connection: sqlite3.Connection, sink: str) -> bool:
+    """Whether a sink's checkpoint and its baselines are those that belong together; so it is where nobody knows."""
+    rows = connection.execute(CHECKPOINT_ROW, (sink,)).fetchall()
+    return all(row[-1] in {None, combined([row[:-1], *connection.execute(BASELINE_ROWS, (sink,))])} for row in rows)
 
 
 def read_baseline(connection: sqlite3.Connection, sink: str, key: str) -> Baseline | None:

@@ -52,9 +52,12 @@ SCENARIOS: Sequence[Scenario] = (
 )  # fmt: skip
 
 
-def answer_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
-    """Yield what is wrong with how a sink answers for a hosted service."""
+def answer_faults(subject: Subject, caller: Caller, *, must_send: bool) -> Iterator[Fault]:
+    """Yield what is wrong with a sink's answers for a hosted service. `must_send`: that it sends nothing is a fault."""
     if not _sends(subject, caller):
+        advice = "give `conforms` settings with which it does; and keep nothing in the class, which instances share"
+        if must_send:
+            yield Fault("answer", f"of the readings of two meters it sends nothing to its service: {advice}")
         return
     for scenario in SCENARIOS:
         outcome = _outcome(subject, caller, scenario.reply)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The calls of a plugin's hooks as the core makes them, and what came of each: by the rules of `sinks/calls.py`."""
 
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
@@ -25,8 +28,20 @@ Answered = Literal["delivered", "retry", "reject", "reject all", "stop", "bug", 
 """What came of a call: the answers of a sink, an exception that is none of them, or nothing within `PATIENCE`."""
 
 
+MOST = 1000
+"""The most things that are taken of what a plugin yields."""
+
+
 class Hangs(Exception):
     """Raised when a call does not return: nothing more can be seen of this plugin."""
+
+
+def bounded(found: Iterable[Any]) -> list[Any]:
+    """Return what a plugin yields. Raises ValueError for what seems to have no end."""
+    some = list(islice(found, MOST + 1))
+    if len(some) > MOST:
+        raise ValueError(f"it yields more than {MOST} things")
+    return some
 
 
 @attrs.frozen
@@ -52,14 +67,16 @@ class Lane:
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="conforms")
         self._thread.start()
+        self.hangs = False
 
     def run(self, work: Callable[[], object]) -> Outcome:
         """Do something; return what came of it. What hangs is left behind, with all that comes after it."""
-        self._works.put(work)
-        try:
-            return self._outcomes.get(timeout=PATIENCE)
-        except Empty:
-            return Outcome("hang", f"it has not returned for {PATIENCE:.0f} s")
+        if not self.hangs:
+            self._works.put(work)
+            with suppress(Empty):
+                return self._outcomes.get(timeout=PATIENCE)
+        self.hangs = True
+        return Outcome("hang", f"it has not returned for {PATIENCE:.0f} s")
 
     def end(self) -> None:
         """End the thread, unless it hangs."""
@@ -95,12 +112,24 @@ class Caller:
             opened.close()
             opened.lane.end()
 
+    def apart(self, work: Callable[[], object], what: str) -> Outcome:
+        """Do something in a thread of its own; return what came of it. Raises Hangs if it does not return."""
+        lane = Lane(self.output)
+        outcome = lane.run(work)
+        lane.end()
+        if outcome.answer == "hang":
+            raise Hangs(f"{what} does not return within {PATIENCE:.0f} s: it has nothing to wait for")
+        return outcome
+
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Take note of all that is logged while the block runs."""
-        with recorded_log() as lines:
+        """Take note of all that is logged and printed while the block runs."""
+        printed = StringIO()
+        with recorded_log() as lines, redirect_stdout(printed), redirect_stderr(printed):
             yield
+        sys.stdout.write(printed.getvalue())
         self.output.add("the log", *lines)
+        self.output.add("what it prints", printed.getvalue())
 
 
 def _safe_repr(error: BaseException) -> str:
@@ -143,7 +172,10 @@ class Opened:
         return self.lane.run(lambda: check_result(self.hooks.process_batch(batch=batch), batch))
 
     def close(self) -> Outcome:
-        """Close it, once."""
+        """Close it, once. Raises Hangs if that does not return."""
         if self.closed is None:
+            hung = self.lane.hangs
             self.closed = self.lane.run(self.hooks.close)
+            if self.closed.answer == "hang" and not hung:
+                raise Hangs(f"`close` does not return within {PATIENCE:.0f} s: a program that ends waits for it")
         return self.closed

@@ -10,16 +10,18 @@ from typing import Any
 
 from btcore.config.site import core_settings
 from btcore.discovery import PluginError, kinds_of
-from btcore.errors import BtcoreError, is_interrupt
+from btcore.errors import is_interrupt
 from btcore.settings import Kind
 from btcore.testing.conformance.answers import answer_faults
 from btcore.testing.conformance.calls import Caller, Hangs
 from btcore.testing.conformance.decoders import decoder_faults
+from btcore.testing.conformance.extras import extra_faults
 from btcore.testing.conformance.faults import DoesNotConform, Fault
 from btcore.testing.conformance.lines import Output
+from btcore.testing.conformance.process_state import unchanged_process
 from btcore.testing.conformance.resources import check_faults, closing_faults, creation_faults
 from btcore.testing.conformance.sinks import Stored, full_batch, sink_faults
-from btcore.testing.conformance.sources import source_faults, use_source
+from btcore.testing.conformance.sources import polled_faults, source_faults, use_source
 from btcore.testing.conformance.subject import Subject, installed_plugin, own_settings
 from btcore.testing.kit.guard import NETWORK, watching
 from btcore.testing.kit.hosted_service import HostedService
@@ -73,6 +75,8 @@ def find_faults(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conforms-", ignore_cleanup_errors=True)))
         served = service or stack.enter_context(HostedService())
         declared = _declared(cls)
+        if any("its body is never run" in fault.text for fault in declared):
+            return declared  # there is nothing more to see
         try:
             subject = Subject(
                 cls=cls,
@@ -82,9 +86,10 @@ def find_faults(
                 folder=folder,
                 service=served,
             )
-        except (BtcoreError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - a stranger's annotations, defaults and validators
             advice = "give the settings of a table that works to `conforms`"
-            return (*declared, Fault("settings", f"its settings cannot be made: {describe_error(error)}; {advice}"))
+            wrong = Fault("settings", f"its settings cannot be made: {describe_error(error)}; {advice}")
+            return declared or (wrong,)
         return (*declared, *_faults(subject, stored, packets, varies))
 
 
@@ -104,25 +109,31 @@ def _declared(cls: type) -> tuple[Fault, ...]:
 
 
 def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], varies: str) -> Iterator[Fault]:
-    faults = list(creation_faults(subject))
-    if any("cannot be made" in fault.text for fault in faults):
-        yield from faults
-        return
+    faults: list[Fault] = []
     output = Output(frozenset(subject.secrets))
     caller = Caller(output)
     outside = watching(NETWORK, local_only=True, everywhere=True)
-    with outside, caller.recording(), _until_it_hangs(faults):
+    with outside, caller.recording(), unchanged_process(faults), _until_it_hangs(faults):
+        yield from (made := list(creation_faults(subject, caller)))
+        if any("cannot be made" in fault.text for fault in made):
+            return
         yield from check_faults(subject, caller)
+        yield from extra_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:
-            yield from sink_faults(subject, caller, stored, varies)
+            failed = False
+            for fault in sink_faults(subject, caller, stored, varies):
+                failed = True
+                yield fault
             if subject.is_hosted:
-                yield from answer_faults(subject, caller)
+                yield from answer_faults(subject, caller, must_send=not failed)
         if "source" in kinds:
             faults += source_faults(subject, caller)
+            if subject.is_hosted and not faults:
+                faults += polled_faults(subject, caller)
         if "decoder" in kinds:
             yield from decoder_faults(subject, caller, packets)
-        for kind in [] if faults else kinds:  # what was opened too early, or hangs, would be found there once more
+        for kind in [] if faults or made else kinds:  # what was opened too early, or hangs, would be found once more
             yield from closing_faults(subject, partial(_use, kind, subject, caller))
     yield from (*faults, *output.faults())
 

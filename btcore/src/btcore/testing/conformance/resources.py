@@ -3,50 +3,51 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from btcore.errors import Problem
 from btcore.settings import Claim, Delivery
-from btcore.testing.conformance.calls import Caller
+from btcore.testing.conformance.calls import Caller, bounded
 from btcore.testing.conformance.faults import Fault
 from btcore.testing.conformance.lifetimes import Open
 from btcore.testing.conformance.subject import Subject
 from btcore.testing.kit.guard import NETWORK, OPENING, watching
-from btcore.text import describe_error
 
 CYCLES = 2
 """How often an instance is opened and closed: the first time, libraries open what they keep."""
 
 
-def creation_faults(subject: Subject) -> Iterator[Fault]:
-    """Make an instance; yield what it opens."""
-    before, made, failure = Open.now(), [], ""
-    with watching(OPENING) as seen:
-        try:
+def creation_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
+    """Make an instance; yield what it opens. Raises Hangs if that does not return."""
+    before, made, seen = Open.now(), list[object](), list[str]()
+
+    def make() -> None:
+        with watching(OPENING, seen=seen):
             made.append(subject.make())
-        except BaseException as error:  # noqa: BLE001 - a plugin's code, which is what is looked at
-            failure = describe_error(error)
+
+    outcome = caller.apart(make, "making an instance")
     opened = list(dict.fromkeys(seen)) or before.left_since()
     for what in opened:
         yield Fault("init", f"something is opened when an instance is made: {what}; do that in the hook `open`")
-    if failure and not opened:
-        yield Fault("init", f"an instance cannot be made of its settings: {failure}")
+    if not made and not opened:
+        yield Fault("init", f"an instance cannot be made of its settings: {outcome.text}")
 
 
 def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Call `check`, `claims` and `notes`, as for a configuration; yield what is wrong."""
-    instance = subject.make()
-    try:
-        caller.output.add("its repr", repr(instance), str(instance))
-    except BaseException as error:  # noqa: BLE001 - as above
-        yield Fault("init", f"its repr fails: {describe_error(error)}")
+    instance, texts = subject.make(), list[str]()
+    outcome = caller.apart(lambda: texts.extend((repr(instance), str(instance))), "its repr")
+    caller.output.add("its repr", *texts)
+    if not texts:
+        yield Fault("init", f"its repr fails: {outcome.text}")
     known = {"state": subject.folder, "delivery": getattr(subject.cls, "delivery", Delivery())}
     for name, kind in (("check", Problem), ("claims", (Claim, str)), ("notes", str)):
         method = getattr(instance, name, None)
         if not callable(method):
             continue
         found: list[Any] = []
-        yield from _method_faults(name, method, known, found)
+        yield from _method_faults(caller, name, partial(_call, method, known), found)
         for one in found:
             caller.output.add(f"what `{name}` yields", str(one))
             if not isinstance(one, kind):
@@ -57,15 +58,22 @@ def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
                 )
 
 
-def _method_faults(name: str, method: Callable[..., Any], known: dict[str, Any], found: list[Any]) -> Iterator[Fault]:
+def _call(method: Callable[..., Any], known: dict[str, Any]) -> list[Any]:
+    wanted = inspect.signature(method).parameters
+    return bounded(method(**{key: value for key, value in known.items() if key in wanted}) or ())
+
+
+def _method_faults(caller: Caller, name: str, call: Callable[[], list[Any]], found: list[Any]) -> Iterator[Fault]:
     """Call a method that must need no network; put what it yields into `found`."""
-    with watching(NETWORK) as seen:
-        try:
-            wanted = inspect.signature(method).parameters
-            found.extend(method(**{key: value for key, value in known.items() if key in wanted}) or ())
-        except BaseException as error:  # noqa: BLE001 - as above
-            if not seen:
-                yield Fault("check", f"`{name}` fails: {describe_error(error)}; it yields what it finds")
+    seen: list[str] = []
+
+    def work() -> None:
+        with watching(NETWORK, seen=seen):
+            found.extend(call())
+
+    outcome = caller.apart(work, f"`{name}`")
+    if outcome.answer != "delivered" and not seen:
+        yield Fault("check", f"`{name}` fails: {outcome.text}; it yields what it finds")
     for what in dict.fromkeys(seen):
         yield Fault(
             "check", f"`{name}` uses the network: {what}; `btcore check` needs none: look at the settings alone"

@@ -5,6 +5,7 @@ What it makes of the answers of a hosted service is in `answers.py`.
 """
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from btcore.discovery import hooks_of
 from btcore.records import Batch
 from btcore.sinks.results import check_stored
-from btcore.testing.conformance.calls import Caller, Hangs, Opened, Outcome
+from btcore.testing.conformance.calls import Caller, Hangs, Opened, Outcome, bounded
 from btcore.testing.conformance.faults import Code, Fault
 from btcore.testing.conformance.subject import Subject
 from btcore.testing.kit.batches import batch_of_restart, batch_without_numbers, make_batch, make_readings
@@ -40,8 +41,13 @@ BATCHES: Sequence[tuple[str, Callable[[], Batch]]] = (
 def sink_faults(subject: Subject, caller: Caller, stored: Stored | None, varies: str) -> Iterator[Fault]:
     """Yield what is wrong with a sink whose service works."""
     with caller.using(subject.make()) as opened:
-        if outcome := _refused(opened.open(subject.context("sink"))):
+        opening = opened.open(subject.context("sink"))
+        if opening.answer == "hang":
+            raise Hangs(f"`open`: {opening.text}; time out, and raise Retry")
+        if outcome := _refused(opening):
             yield Fault("outcome", f"`open` does not succeed where its service works: {outcome}")
+            if failed := _refused(opened.close()):
+                yield Fault("close", f"`close` fails where `open` failed before: {failed}")
             return
         for what, make in BATCHES:
             faults = list(_batch_faults(opened, what, make(), subject))
@@ -50,20 +56,26 @@ def sink_faults(subject: Subject, caller: Caller, stored: Stored | None, varies:
                 break  # it fails with the others for the same reason
         else:
             yield from _stored_faults(opened)
-        if not (closed := opened.close()).is_classified:
-            yield Fault("close", f"`close` fails: {closed.text}")
+        caller.output.add("the name of a thread", *(thread.name for thread in threading.enumerate()))
+        if failed := _refused(opened.close()):
+            yield Fault("close", f"`close` fails: {failed}")
     yield from _twice_faults(subject, caller, stored, varies)
     yield from _preview_faults(subject, caller)
 
 
 def _refused(outcome: Outcome) -> str:
     """Return what came of a call that should have succeeded, or ""."""
-    return "" if outcome.answer == "delivered" else f"{outcome.answer}, {outcome.text}"
+    meaning = "" if outcome.answer == "bug" else f"{outcome.answer}, "
+    return "" if outcome.answer == "delivered" else f"{meaning}{outcome.text}"
 
 
 def _batch_faults(opened: Opened, what: str, batch: Batch, subject: Subject) -> Iterator[Fault]:
     for some in _split(batch, opened.instance):
+        before = _contents(some)
         outcome = opened.process(some)
+        if _contents(some) != before:
+            yield Fault("outcome", "process_batch changes the batch, which all sinks are given: make a copy of it")
+            return
         if outcome.answer == "delivered":
             continue
         if outcome.answer == "hang":
@@ -75,6 +87,12 @@ def _batch_faults(opened: Opened, what: str, batch: Batch, subject: Subject) -> 
         elif what == BATCHES[0][0] and subject.is_hosted:
             yield Fault("outcome", f"process_batch does not deliver {what}: {outcome.answer}, {outcome.text}")
         return
+
+
+def _contents(batch: Batch) -> list[object]:
+    """Return what is in a batch, in a form that does not change with it."""
+    readings = [(one.serial, one.key, one.source, one.origin, dict(one.values)) for one in batch.readings]
+    return [*readings, *((one.serial, one.newer.key, dict(one.values)) for one in batch.samples)]
 
 
 def _split(batch: Batch, instance: object) -> Iterator[Batch]:
@@ -92,7 +110,7 @@ def _stored_faults(opened: Opened) -> Iterator[Fault]:
         return
     batch = full_batch()
     found: list[tuple[str, int]] = []
-    outcome = opened.lane.run(lambda: found.extend(check_stored(opened.hooks.find_stored(batch=batch))))
+    outcome = opened.lane.run(lambda: found.extend(check_stored(bounded(opened.hooks.find_stored(batch=batch)))))
     if not outcome.is_classified:
         yield Fault("outcome", f"find_stored fails: {outcome.text}")
     elif strange := set(found) - {(one.serial, one.key) for one in batch.readings}:
@@ -151,7 +169,7 @@ def _preview_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
 
 
 def _lines(preview: Iterable[str] | None) -> list[str]:
-    lines = list(preview or ())
-    if any(not isinstance(line, str) for line in lines):
+    lines = bounded(preview or ())
+    if isinstance(preview, str) or any(not isinstance(line, str) for line in lines):
         raise TypeError("expected lines of text")
     return lines

@@ -6,14 +6,24 @@ from threading import Event, Thread
 from typing import Any
 
 from btcore.records import Chunk, Reading, SourceCheckpoint
-from btcore.testing.conformance.calls import Caller, Opened, Outcome
+from btcore.testing.conformance.calls import Caller, Hangs, Opened, Outcome
 from btcore.testing.conformance.faults import Fault
 from btcore.testing.conformance.subject import Subject
+from btcore.testing.kit.hosted_service import Reply
 
 COLLECTS = 0.3
 """Seconds for which a source collects before it is told to stop, unless something came."""
 MOST = 1000
 """The most items that are looked at."""
+
+ANSWERS = (
+    ("its service is down (503)", Reply(503, "down")),
+    ("its service answers something else", Reply(200, "<html>Welcome to our hotel</html>")),
+    ("the connection is cut", Reply(wire="reset")),
+    ("its service never answers", Reply(wire="hang")),
+    ("its service answers a byte now and then", Reply(wire="drip")),
+)
+ADVICE = "raise Retry, or let the OSError pass; and bound the time of an entire request, as btcore.web.Client does"
 
 
 def source_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
@@ -25,11 +35,40 @@ def source_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
             return
 
 
-def use_source(instance: Any, subject: Subject, caller: Caller) -> list[Fault]:  # noqa: ANN401 - a plugin's instance
-    """Open a source, let it collect, and close it; return what is wrong."""
+def polled_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
+    """Look at a source that asks a service over HTTP: what it makes of its answers, and whether it brings anything."""
+    for what, reply in ANSWERS:
+        subject.service.answer, before = reply, subject.service.answer
+        try:
+            faults = use_source(subject.make(**subject.impatient()), subject, caller)
+        finally:
+            subject.service.answer = before
+        yield from (Fault("answer", f"when {what}: {fault.text}; {ADVICE}") for fault in faults)
+        if any("does not end" in fault.text for fault in faults):
+            return
+    if not subject.service.requests:
+        return
     items: list[object] = []
+    use_source(subject.make(), subject, caller, items)
+    if not items:
+        yield Fault(
+            "source",
+            "it asks its service, and yields nothing: give `conforms` a `service` that answers as the real one does",
+        )
+
+
+def use_source(
+    instance: Any,  # noqa: ANN401 - a plugin's instance
+    subject: Subject,
+    caller: Caller,
+    items: list[object] | None = None,
+) -> list[Fault]:
+    """Open a source, let it collect, and close it; return what is wrong. What it yields is put into `items`."""
+    items = [] if items is None else items
     with caller.using(instance) as opened:
         outcome = opened.open(subject.context("source"))
+        if outcome.answer == "hang":
+            raise Hangs(f"`open`: {outcome.text}; time out, and raise Retry")
         if outcome.answer == "delivered":
             outcome = _collect_for_a_while(opened, items)
         closed = opened.close()

@@ -85,14 +85,19 @@ def _install() -> None:
 
 @contextmanager
 def watching(
-    events: dict[str, str], *, refuses: bool = True, local_only: bool = False, everywhere: bool = False
+    events: dict[str, str],
+    *,
+    refuses: bool = True,
+    local_only: bool = False,
+    everywhere: bool = False,
+    seen: list[str] | None = None,
 ) -> Iterator[list[str]]:
-    """Watch this thread while the block runs; what it does is in the list. `refuses`: it fails with OutsideError.
+    """Watch this thread while the block runs; what it does is put into `seen`. `refuses`: it fails with OutsideError.
 
     `local_only`: connections within this machine are allowed, and not noted. `everywhere`: all threads are watched.
     """
     _install()
-    watch = Watch(events, refuses, local_only)
+    watch = Watch(events, refuses, local_only, [] if seen is None else seen)
     if everywhere:
         _everywhere.append(watch)
         try:

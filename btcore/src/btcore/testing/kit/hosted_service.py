@@ -209,8 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, reply: Reply) -> None:
         body = reply.body.encode()
-        self.send_response(reply.code)
-        for name, text in reply.headers.items():
+        self.send_response_only(reply.code)
+        for name, text in {"Date": self.date_time_string(), **reply.headers}.items():
             self.send_header(name, text)
         self.send_header("Content-Length", str(1 << 40 if reply.wire else len(body)))
         self.end_headers()

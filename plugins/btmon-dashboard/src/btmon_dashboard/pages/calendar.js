@@ -40,14 +40,15 @@ export function sameInNext(span, seconds) {
 
 const LINE_STEPS = [10, 60, 300, 900, 3600, 14_400, DAY];
 const MOST_POINTS = 750;
+const MOST_MEANS = 200; // of a sensor whose last digit goes to and fro
 
 export function bounds(span, moment, by = 0) {
   return SPANS[span].bounds(new Date(moment * 1000), by);
 }
 
 // the step of a line over a time, in seconds
-export function lineStep([from, to]) {
-  return LINE_STEPS.find((step) => (to - from) / step <= MOST_POINTS) ?? DAY;
+export function lineStep([from, to], isMean = false) {
+  return LINE_STEPS.find((step) => (to - from) / step <= (isMean ? MOST_MEANS : MOST_POINTS)) ?? DAY;
 }
 
 // the step of bars over any time that a person has chosen
@@ -77,12 +78,20 @@ export function describeMoment(seconds, step) {
 export function describeSpan(span, [from, to]) {
   if (span === "year") return text(from, { year: "numeric" });
   if (span === "month") return text(from, { month: "long", year: "numeric" });
-  if (span === "day") return text(from, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  if (span === "day") return text(from, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
   if (span === "decade") return `${text(from, { year: "numeric" })} – ${text(to - 1, { year: "numeric" })}`;
   if (span === "week" || span === "bill") return `${text(from, { day: "numeric", month: "short" })} – ${text(to - 1, { day: "numeric", month: "short", year: "numeric" })}`;
   const day = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" };
   const isOneDay = text(from, { dateStyle: "short" }) === text(to - 1, { dateStyle: "short" });
   return `${text(from, day)} – ${text(to, isOneDay ? { hour: "2-digit", minute: "2-digit" } : day)}`;
+}
+
+// the mark of a bar
+export function barMoment(start, step) {
+  if (step === "year") return text(start, { year: "numeric" });
+  if (step === "month") return text(start, { month: "short" });
+  if (step === "day") return text(start, { day: "numeric", month: "short" });
+  return text(start, { hour: "2-digit", minute: "2-digit" });
 }
 
 // a mark of the axis, where marks are so many seconds apart

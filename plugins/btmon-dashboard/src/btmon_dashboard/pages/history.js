@@ -6,7 +6,7 @@ import { csv, png, save } from "./export.js";
 import { costFigures, energyFigures, sensorFigures, showTable } from "./figures.js";
 import { draw } from "./plot.js";
 import { KINDS, scaleOf } from "./scales.js";
-import { askBefore, askSeries } from "./series.js";
+import { askBefore, askCosts, askSeries } from "./series.js";
 import { element, kilowattHours, money, setText } from "./text.js";
 import { kindOf, readView, writeView } from "./view.js";
 
@@ -20,6 +20,7 @@ let view = readView(location.hash);
 let forget = () => {};
 let latest = 0;
 let visible = [];
+let costs = new Map(); // of bars of energy, for what is said of each
 
 function go(change) {
   view = { ...view, ...change };
@@ -28,10 +29,11 @@ function go(change) {
   show();
 }
 
-// grid and sun have the colours that they have on the page Now; others go by the order in which they were chosen
+// grid and sun have the colours that they have on the page Now, the first one of each; others go by the order in which
+// they were chosen
 function hueName(id) {
   const roles = ["grid", "solar"];
-  const roleOf = (channel) => roles.indexOf(known.find((one) => one.id === channel)?.role);
+  const roleOf = (channel) => roles.findIndex((role) => known.find((one) => one.role === role)?.id === channel);
   if (roleOf(id) >= 0) return HUES[roleOf(id)];
   const others = view.channels.filter((channel) => roleOf(channel) < 0);
   return HUES[roles.length + (others.indexOf(id) % (HUES.length - roles.length))];
@@ -40,6 +42,9 @@ function hueName(id) {
 const scaleNow = () => scaleOf(kindNow(), visibleChannels()[0]?.unit, currency);
 const visibleChannels = () => view.channels.map((id) => known.find((one) => one.id === id)).filter(Boolean);
 const hasCost = (one) => one.role === "" || one.role === "grid"; // of the supply, only the grid costs
+const hasOneMain = () => known.filter((one) => one.role === "grid").length === 1;
+// the house stands for its supply, once: what each of several mains costs is not known
+const costing = (channels) => channels.filter(hasCost).filter((one, at, all) => one.role !== "grid" || all.findIndex((other) => other.role === "grid") === at);
 
 // sensors have a kind of their own; cost is there with a tariff
 function kindNow() {
@@ -51,7 +56,7 @@ function kindNow() {
 
 function stepNow(kind) {
   const named = view.isFree ? barStep(view.range) : SPANS[view.span].bars;
-  if (kind === "power" || kind === "mean") return lineStep(view.range);
+  if (kind === "power" || kind === "mean") return lineStep(view.range, kind === "mean");
   return kind === "cost" && named === "minute" ? "hour" : named;
 }
 
@@ -59,7 +64,7 @@ async function show() {
   const request = ++latest;
   showControls();
   const kind = kindNow();
-  const channels = visibleChannels().filter((one) => kind !== "cost" || hasCost(one));
+  const channels = kind === "cost" ? costing(visibleChannels()) : visibleChannels();
   const asked = { kind, step: stepNow(kind), range: view.range };
   try {
     const found = await askSeries(channels, asked);
@@ -68,10 +73,24 @@ async function show() {
     visible = channels.map((one, at) => ({ ...one, ...found[at], before: before[at] }));
     showPicture(visible, asked);
     showFigures(visible, asked);
+    await showCosts(channels, asked, request);
     notice(channels.length ? "" : "What the sun or a battery gives costs nothing: choose the grid or circuits.");
   } catch (error) {
     if (request === latest) notice(`The history could not be read: ${error.message}`);
   }
+}
+
+// the bars are there before it is known what they cost
+async function showCosts(channels, asked, request) {
+  costs = new Map();
+  if (asked.kind !== "energy" || !currency || asked.step === "minute") return;
+  const found = await askCosts(channels.filter((one) => one.role === "" || (one.role === "grid" && hasOneMain())), asked);
+  if (request === latest) costs = found;
+}
+
+function noteOf(id, time) {
+  const cost = costs.get(id)?.get(time);
+  return cost === undefined ? "" : ` (${money(cost, currency)})`;
 }
 
 function showPicture(series, { kind, step }) {
@@ -82,7 +101,7 @@ function showPicture(series, { kind, step }) {
     const hue = style.getPropertyValue(hueName(one.id)).trim();
     const values = (of) => ({ times: of.times, values: scale.values(of) });
     const before = one.before ? [{ name: `${one.name} before`, hue: `${hue}70`, isBefore: true, ...values(one.before) }] : [];
-    return [...before, { name: one.isHouse ? "House" : one.name, hue, ...values(one) }];
+    return [...before, { name: one.isHouse ? "House" : one.name, hue, note: (time) => noteOf(one.id, time), ...values(one) }];
   });
   const hint = view.isCompared ? `${HINT} Paler is what was before.` : HINT;
   const onZoom = (range) => go({ range, isFree: true });
@@ -183,11 +202,11 @@ function sensorsOf(meter, isAlone) {
 }
 
 async function begin() {
-  const answer = await fetch("/api/now");
+  const [answer, cycles] = await Promise.all([fetch("/api/now"), fetch("/api/cycles")]);
   if (!answer.ok) return notice("The dashboard does not answer. Load the page again.");
   const { meters, bill } = await answer.json();
   currency = bill?.currency ?? null;
-  if (currency) await readCycles();
+  if (currency && cycles.ok) readCycles(await cycles.json());
   const all = meters.flatMap((meter) => meter.channels.map((one) => ({ ...one, id: `${meter.serial}_${one.channel}`, unit: "W" })));
   const circuits = all.filter((one) => one.named || Math.abs(one.wh_today) >= 1 || view.channels.includes(one.id));
   known = [...(circuits.length ? circuits : all), ...meters.flatMap((meter) => sensorsOf(meter, meters.length === 1))];
@@ -200,11 +219,7 @@ async function begin() {
   if (all.length) await show();
 }
 
-async function readCycles() {
-  const answer = await fetch(`/api/bill?${new URLSearchParams({ from: 0, to: Math.ceil(Date.now() / 1000), step: "cycle" })}`);
-  const { times, ends } = await answer.json();
-  if (times) setCycles(times.map((start, at) => [start, ends[at]]));
-}
+const readCycles = ({ times, ends }) => setCycles(times.map((start, at) => [start, ends[at]]));
 
 addEventListener("popstate", () => {
   const channels = view.channels;

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The house as a whole: what the grid, the sun and the battery give, and what is used. Pure.
 
+const isPresent = (channel) => channel.watts !== null;
 const sum = (channels, key) => channels.reduce((total, one) => total + (one[key] ?? 0), 0);
 
 // Watts and Wh of today of each part. The sun is a gift, whichever way its sensor is clipped on. A channel that is in
 // another one ("part") is not counted again.
-export function balance(channels) {
+// `today` is what came from the grid and went to it: of several mains, what their sum did.
+export function balance(channels, today) {
   const of = (role) => channels.filter((one) => one.role === role);
   const [grid, solar, battery, loads] = [of("grid"), of("solar"), of("battery"), of("")];
   const sun = { watts: Math.abs(sum(solar, "watts")), today: Math.abs(sum(solar, "wh_today")) };
   const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today"), taken: sum(battery, "import_today"), given: sum(battery, "export_today") };
-  const supply = { watts: sum(grid, "watts"), taken: sum(grid, "import_today"), given: sum(grid, "export_today") };
-  const measured = grid.length
-    ? [supply.watts + sun.watts - store.watts, supply.taken - supply.given + sun.today - store.today]
-    : [sum(loads, "watts"), sum(loads, "wh_today")];
+  const supply = { watts: sum(grid, "watts"), taken: today?.import_today ?? 0, given: today?.export_today ?? 0 };
+  // where the meter of one of them is silent, the circuits are all that is known of the present
+  const isSupplyKnown = grid.length > 0 && [...grid, ...solar, ...battery].every(isPresent);
+  const measured = [
+    isSupplyKnown ? supply.watts + sun.watts - store.watts : sum(loads, "watts"),
+    grid.length ? supply.taken - supply.given + sun.today - store.today : sum(loads, "wh_today"),
+  ];
+  const present = (role) => role.length > 0 && role.every(isPresent);
   return {
-    has: { grid: grid.length > 0, solar: solar.length > 0, battery: battery.length > 0 },
-    isKnown: channels.some((one) => one.watts !== null),
+    has: { grid: present(grid), solar: present(solar), battery: present(battery) },
+    isThere: { grid: grid.length > 0, solar: solar.length > 0, battery: battery.length > 0 },
+    isKnown: channels.some(isPresent),
     grid: supply,
     solar: sun,
     battery: store,

@@ -32,7 +32,7 @@ function showLead({ house, currency, nights }) {
   tiles.push(tile("Used", kilowattHours(house.wh_used).split("\u00a0"), `${kilowattHours(house.wh_import)} from the grid`));
   if (house.always_on === null) tiles.push(tile("Always on", ["–", ""], `known after 3 nights; so far ${nights}`));
   else {
-    const yearly = price ? `, ${money(house.always_on * HOURS_OF_YEAR * price, currency)} a year` : "";
+    const yearly = price ? `, ${money(house.always_on * HOURS_OF_YEAR * price, currency, 0)} a year` : "";
     tiles.push(tile("Always on", scaled(house.always_on, "W"), `the lowest hour of the night${yearly}`));
   }
   if (house.wh_solar > 1000) {
@@ -87,6 +87,7 @@ function showCircuits({ circuits, house, currency }) {
     return row(name, [one.always_on === null ? "–" : withUnit(one.always_on, "W"), energy(one.wh), ...own, ...share]);
   });
   const spent = known.reduce((sum, one) => sum + one.cost, 0);
+  $("circuits").dataset.sun = hasSun;
   const blank = hasSun ? ["", percent(house.autarky)] : [];
   const title = (text) => element("th", { scope: "row" }, text);
   const rest = row(title("Not measured"), ["", energy(house.rest), ...(hasSun ? ["", ""] : []), ...(currency ? costs(house.cost - spent, house.cost ? (house.cost - spent) / house.cost : null) : [percent(house.wh_used ? house.rest / house.wh_used : null)])]);

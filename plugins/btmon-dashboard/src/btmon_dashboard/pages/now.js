@@ -8,6 +8,7 @@ import { ago, element, kilowattHours, money, scaled, setText, withUnit } from ".
 
 const $ = (id) => document.getElementById(id);
 const MIN_WATTS = 0.5; // below this a circuit that has used nothing today is idle
+const MIN_SCALE = 20; // watts of the height of a small picture, at least
 const rows = new Map();
 const tiles = new Map();
 let recent = { times: [], watts: {} };
@@ -32,21 +33,22 @@ function node(role, title, watts, today, way) {
   return made;
 }
 
-function showHouse(channels, bill) {
-  const parts = balance(channels);
+function showHouse(channels, { bill, grid }) {
+  const parts = balance(channels, grid);
   $("house").hidden = !parts.isKnown;
   if (!parts.isKnown) return;
-  if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
-  if (parts.has.battery) {
+  const present = (role, watts) => (parts.has[role] ? Math.abs(watts) : null);
+  if (parts.isThere.solar) node("solar", "Solar", present("solar", parts.solar.watts), `${kilowattHours(parts.solar.today)} today`);
+  if (parts.isThere.battery) {
     const title = parts.battery.watts > 0 ? "Into the battery" : "From the battery";
-    node("battery", title, Math.abs(parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
+    node("battery", title, present("battery", parts.battery.watts), `${kilowattHours(parts.battery.taken)} in, ${kilowattHours(parts.battery.given)} out`);
   }
   const spent = bill ? `, ${money(bill.today.total, bill.currency)}` : "";
   node("house", "House", parts.house.watts, `${kilowattHours(parts.house.today)} today${spent}`);
-  if (parts.has.grid) {
+  if (parts.isThere.grid) {
     const isExport = parts.grid.watts < 0;
     const today = `${kilowattHours(parts.grid.taken)} in, ${kilowattHours(parts.grid.given)} out`;
-    node("grid", isExport ? "To the grid" : "From the grid", Math.abs(parts.grid.watts), today, isExport ? "export" : "import");
+    node("grid", isExport ? "To the grid" : "From the grid", present("grid", parts.grid.watts), today, isExport ? "export" : "import");
   }
   $("parts").dataset.nodes = $("parts").querySelectorAll(".node").length;
   flow = bands(parts, channels.filter((one) => one.role === "").map(({ name, watts }) => ({ name, watts })));
@@ -86,16 +88,18 @@ function showRow(id, one, most) {
   const hasCost = last.bill && one.cost_today !== null;
   setText(made.cost, hasCost ? money(one.cost_today, last.bill.currency) : "");
   made.fill.style.width = `${(100 * Math.abs(one.watts ?? 0)) / most}%`;
-  made.path.setAttribute("d", sparkline(recent.watts[id] ?? []));
+  made.path.setAttribute("d", sparkline(recent.watts[id] ?? [], isGift));
   return made.item;
 }
 
 // one line from the lowest to the highest of the last hour; a minute without samples is a gap
-function sparkline(values) {
+function sparkline(found, isGift) {
+  const isTurned = isGift && found.reduce((sum, value) => sum + (value ?? 0), 0) < 0;
+  const values = isTurned ? found.map((value) => (value === null ? null : -value)) : found;
   const known = values.filter((value) => value !== null);
   if (known.length < 2) return "";
   const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
-  const scale = high - low || 1;
+  const scale = Math.max(high - low, MIN_SCALE); // of a few watts, a line at the bottom
   let isOpen = false;
   return values
     .map((value, at) => {
@@ -147,6 +151,11 @@ function showTiles(meters) {
     const text = tiles.get(id).lastElementChild.firstChild;
     if (text.data !== value) text.data = value;
   }
+  const ids = new Set(found.map(([id]) => id));
+  for (const [id, tile] of [...tiles].filter(([id]) => !ids.has(id))) {
+    tile.remove();
+    tiles.delete(id);
+  }
 }
 
 // an input for pulses to which nothing is wired counts nothing
@@ -160,10 +169,15 @@ function reading(sensor) {
   return sensor.value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
+const isSilent = (meter) => Date.now() / 1000 - meter.time > meter.silent_after;
+
+// the power of a meter that is silent is not shown as if it were the present
+const ofThePresent = (meter) => (isSilent(meter) ? { ...meter, volts: null, sensors: [], channels: meter.channels.map((one) => ({ ...one, watts: null })) } : meter);
+
 function showNotices() {
   if (!last) return;
   const now = Date.now() / 1000;
-  const silent = last.meters.filter((meter) => now - meter.time > last.silent_after);
+  const silent = last.meters.filter(isSilent);
   const texts = silent.map((meter) => `Meter ${meter.serial} is silent: its last reading came ${ago(now - meter.time)}.`);
   const shown = [...$("notices").children].map((one) => one.textContent);
   if (texts.join() !== shown.join()) $("notices").replaceChildren(...texts.map((text) => element("p", { class: "notice" }, text)));
@@ -172,9 +186,10 @@ function showNotices() {
 function show(news) {
   last = news;
   $("empty").hidden = news.meters.length > 0;
-  showHouse(news.meters.flatMap((meter) => meter.channels), news.bill);
-  showCircuits(news.meters);
-  showTiles(news.meters);
+  const meters = news.meters.map(ofThePresent);
+  showHouse(meters.flatMap((meter) => meter.channels), news);
+  showCircuits(meters);
+  showTiles(meters);
   showNotices();
 }
 
@@ -198,7 +213,7 @@ async function refresh() {
   try {
     const answer = await fetch("/api/recent");
     if (answer.ok) recent = await answer.json();
-    if (last) showCircuits(last.meters);
+    if (last) show(last);
   } catch {
     // the connection's state shows it
   }
@@ -207,5 +222,5 @@ async function refresh() {
 await refresh();
 connect();
 setInterval(refresh, 60_000);
-setInterval(showNotices, 10_000);
+setInterval(() => last && show(last), 10_000);
 new ResizeObserver(() => drawFlow($("flow"), flow)).observe($("house"));

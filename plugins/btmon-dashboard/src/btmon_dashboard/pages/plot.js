@@ -2,13 +2,13 @@
 // The picture of History, by uPlot: lines of power or of a sensor, or bars of energy or money side by side.
 
 import uPlot from "./vendor/uPlot.esm.js";
-import { axisMoment, barEnd, describeMoment } from "./calendar.js";
+import { axisMoment, barEnd, barMoment, describeMoment } from "./calendar.js";
 
 const FILLED = 0.76; // of the time of a bar, what it takes
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// series: [{ name, hue, times, values }]; scale: { isLine, isFromZero, format, axis }, the last two of which make text of a
-// value. The step of bars has a name.
+// series: [{ name, hue, times, values }]; scale: { isLine, isSmooth, isFromZero, format, axis }, the last two of which make
+// text: of a value, and of all marks of an axis. A series may have a note for a time. The step of bars has a name.
 export function draw(target, series, { scale, range, step, onZoom, onValues }) {
   const { isLine } = scale;
   const data = joined(series, isLine ? step : null);
@@ -18,8 +18,8 @@ export function draw(target, series, { scale, range, step, onZoom, onValues }) {
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: isLine, size: 7 } },
     scales: { x: { time: true, range: () => range }, y: { range: (_plot, low, high) => around(low, high, scale.isFromZero) } },
-    axes: axes(scale.axis),
-    series: [{}, ...series.map((one, at) => (isLine ? line(one) : bars(one, at, series.length, step)))],
+    axes: axes(scale.axis, isLine ? null : step),
+    series: [{}, ...series.map((one, at) => (isLine ? line(one, scale.isSmooth) : bars(one, at, series.length, step)))],
     hooks: {
       setSelect: [(plot) => plot.select.width > 5 && onZoom([plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")])],
       setCursor: [(plot) => onValues(valuesAt(plot, series, step, scale.format))],
@@ -47,16 +47,32 @@ function around(low, high, isFromZero) {
   return [bottom < 0 ? bottom - space : 0, top > 0 || bottom === 0 ? top + space : 0];
 }
 
-function axes(format) {
+function axes(format, step) {
   const grid = { stroke: css("--line"), width: 1 };
   const common = { stroke: css("--soft"), font: "12px system-ui, sans-serif", ticks: { show: false } };
-  const values = (_plot, splits) => splits.map((value) => format(value));
-  const times = (_plot, splits, _axis, _space, step) => splits.map((moment) => axisMoment(moment, step));
-  return [{ ...common, grid: { show: false }, gap: 8, size: 34, space: 64, values: times }, { ...common, grid, size: 70, gap: 8, values }];
+  const values = (_plot, splits) => format(splits);
+  const times = { ...common, grid: { show: false }, gap: 8, size: 34, space: 64 };
+  const moments = (_plot, splits, _axis, _space, apart) => splits.map((moment) => axisMoment(moment, apart));
+  return [step ? { ...times, ...marksOfBars(step) } : { ...times, values: moments }, { ...common, grid, size: 70, gap: 8, space: 42, values }];
 }
 
-function line(one) {
-  return { label: one.name, stroke: one.hue, width: one.isBefore ? 1.25 : 1.75, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
+// below bars, a time stands in the middle of its own, and of many, each second, fifth or tenth one has a mark
+function marksOfBars(step) {
+  const startsOf = (plot) => {
+    const { min, max } = plot.scales.x;
+    const starts = [];
+    for (let start = min; start < max && starts.length < 2000; start = barEnd(start, step)) starts.push(start);
+    const most = Math.max(plot.bbox.width / devicePixelRatio / 56, 1);
+    const every = [1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 120, 240].find((one) => starts.length / one <= most) ?? 480;
+    return starts.filter((_start, at) => at % every === 0);
+  };
+  const splits = (plot) => startsOf(plot).map((start) => (start + barEnd(start, step)) / 2);
+  return { splits, values: (plot) => startsOf(plot).map((start) => barMoment(start, step)) };
+}
+
+function line(one, isSmooth) {
+  const paths = isSmooth ? uPlot.paths.linear() : uPlot.paths.stepped({ align: 1 });
+  return { label: one.name, stroke: one.hue, width: one.isBefore ? 1.25 : 1.75, points: { show: false }, paths };
 }
 
 // bars of several channels stand beside each other within the time that they are of
@@ -89,6 +105,8 @@ function withGaps(times, values, step) {
 function valuesAt(plot, series, step, format) {
   const at = plot.cursor.idx;
   if (at === null || at === undefined || plot.cursor.left < 0) return "";
-  const found = series.map((one, index) => [one.name, plot.data[index + 1][at]]).filter(([, value]) => value !== null && value !== undefined);
-  return found.length ? `${describeMoment(plot.data[0][at], step)}: ${found.map(([name, value]) => `${name} ${format(value)}`).join(", ")}` : "";
+  const time = plot.data[0][at];
+  const found = series.map((one, index) => [one, plot.data[index + 1][at]]).filter(([, value]) => value !== null && value !== undefined);
+  const texts = found.map(([one, value]) => `${one.name} ${format(value)}${one.note?.(time) ?? ""}`);
+  return found.length ? `${describeMoment(time, step)}: ${texts.join(", ")}` : "";
 }

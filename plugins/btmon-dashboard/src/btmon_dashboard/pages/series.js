@@ -15,7 +15,20 @@ async function ask(path, query, ids) {
 async function askHistory(channels, step, [from, to]) {
   const ids = channels.map((one) => one.id);
   const found = await ask("/api/history", { from, to, step }, ids);
-  return ids.map((id) => (ids.length === 1 ? found : found.channels[id]));
+  return channels.map((one) => upright(ids.length === 1 ? found : found.channels[one.id], one.role));
+}
+
+// what the sun gives is positive here, as on the page Now, whichever way its sensor is clipped on
+function upright(found, role) {
+  if (role !== "solar" || !(found.wh.reduce((sum, wh) => sum + wh, 0) < 0)) return found;
+  const turned = (values) => values.map((value) => (value === null ? null : -value));
+  return { ...found, watts: turned(found.watts), wh: turned(found.wh), wh_import: found.wh_export, wh_export: found.wh_import };
+}
+
+// what circuits cost at each time: of each channel, by its id, { time: amount }
+export async function askCosts(channels, { step, range }) {
+  const found = channels.length ? await askBill(channels, step, range) : [];
+  return new Map(channels.map(({ id }, at) => [id, new Map(found[at].times.map((time, index) => [time, found[at].cost[index]]))]));
 }
 
 // the house as a whole stands for its supply: what it paid, less what it earned

@@ -63,9 +63,10 @@ export function bytes(size) {
   return `${number(value, at && value < 100 ? 1 : 0)}\u00a0${units[at]}`;
 }
 
-export function money(amount, currency) {
+// with as many digits as the currency has, unless others are asked for
+export function money(amount, currency, digits) {
   if (amount === null || amount === undefined) return "–";
-  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).replace("-", "−\u2060"); // no line ends behind a minus
+  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−\u2060"); // no line ends behind a minus
 }
 
 export function percent(share) {

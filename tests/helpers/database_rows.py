@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""btcore as a user runs it, as `btcore.testing` has it, and what is in its databases afterwards."""
+"""What is in the databases of a btcore that a test ran as a process."""
 
 import sqlite3
 from pathlib import Path
 from typing import Any
-
-from btcore.testing.kit.process import BtcoreProcess, free_port
-
-__all__ = ["JOURNAL_FILE", "BtcoreProcess", "free_port", "table_rows"]
 
 JOURNAL_FILE = Path("state", "journal.db")
 """Where the journal is, in the folder of a configuration that says `state = "state"`."""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The calculated values of a sample: a mapping by label, and below it a tuple, in which each label has its index.
+
+The indexes are found once for each packet format. So nobody makes a dict of the 480 values of a GEM, which takes longer
+than to calculate them, and whoever wants many of them (a row of a table) picks them by those.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import attrs
+
+from btcore.classes import frozen
+from btcore.formats import Number
+
+Picker = Callable[[Mapping[str, Number]], tuple[Any, ...]]
+"""Returns some of the values of a sample."""
+
+
+@frozen(eq=False)
+class Indexes:
+    """Where the values of each label are, in the order of the labels."""
+
+    by_label: Mapping[str, int]
+    in_order: Callable[[Sequence[Number]], Sequence[Number]] = attrs.field(init=False)
+    """Returns numbers in the order of the labels."""
+
+    @in_order.default
+    def _in_order(self) -> Callable[[Sequence[Number]], Sequence[Number]]:
+        indexes = tuple(self.by_label.values())
+        return itemgetter(*indexes) if len(indexes) > 1 else tuple
+
+
+class Calculated(Mapping[str, Number]):
+    """Values by label, which never change."""
+
+    __slots__ = ("index", "indexes", "numbers")
+
+    def __init__(self, indexes: Indexes, numbers: tuple[Number, ...]) -> None:
+        """Take the numbers, and where each label is."""
+        self.indexes, self.index, self.numbers = indexes, indexes.by_label, numbers
+
+    def __getitem__(self, label: str) -> Number:
+        """Return a value. Raises KeyError for a label that there is not."""
+        return self.numbers[self.index[label]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the labels."""
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return len(self.index)
+
+    def copy(self) -> dict[str, Number]:
+        """Return a dict of the values: 17 µs for the 480 of a GEM."""
+        return dict(zip(self.index, self.indexes.in_order(self.numbers), strict=True))
+
+
+def picker(labels: Sequence[str]) -> Picker:
+    """Return what picks the values of at least two labels of samples. It raises KeyError where one is missing."""
+    by_label, by_index = itemgetter(*labels), dict[Indexes, Any]()
+
+    def pick(values: Mapping[str, Number]) -> tuple[Any, ...]:
+        if not isinstance(values, Calculated):
+            return by_label(values)  # type: ignore[no-any-return] # of several labels it is a tuple
+        get = by_index.get(values.indexes)
+        if get is None:
+            get = by_index[values.indexes] = itemgetter(*map(values.index.__getitem__, labels))
+        return get(values.numbers)  # type: ignore[no-any-return] # as above
+
+    return pick
