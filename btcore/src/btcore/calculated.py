@@ -11,13 +11,14 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.formats import Number
 
 Picker = Callable[[Mapping[str, Number]], tuple[Any, ...]]
 """Returns some of the values of a sample."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Indexes:
     """Where the values of each label are, in the order of the labels."""
 

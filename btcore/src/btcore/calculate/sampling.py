@@ -66,12 +66,12 @@ class SampleCache:
 
     def step_of_link(self, link: Link, polarity: Polarity) -> Step:
         """Return the step of a link, made once. If its sample cannot be calculated, it raises when it is read."""
-        at = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
-        found = self._steps[at]
+        index = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
+        found = self._steps[index]
         if found is not None and _is_same(found[0], link):
             return found[1]
         step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
-        self._steps[at] = link, step
+        self._steps[index] = link, step
         return step
 
 

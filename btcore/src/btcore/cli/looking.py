@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from btcore.classes import define
 from btcore.text import plain, shortened
 
 PATIENCE = 10.0
@@ -21,7 +22,7 @@ PATIENCE = 10.0
 Found = TypeVar("Found")
 
 
-@attrs.define
+@define
 class Look(Generic[Found]):
     """What came of it: `found` has one thing, or none if it does not return. `faults`: what else it did meanwhile."""
 

@@ -147,7 +147,7 @@ class _Loader:
         if "tariff" not in self.data:
             return None
         from btcore.tariff import Tariff  # noqa: PLC0415 - most sites have none
-        from btcore.tariff_text import doubts  # noqa: PLC0415 - the same
+        from btcore.tariff_text import doubts  # noqa: PLC0415 - as above
 
         tariff = self.reader.nested("tariff", Tariff, self.data)
         for key, doubt in doubts(tariff) if tariff else ():

@@ -8,8 +8,7 @@ given the same reading. How a reading is made is in `decode/decoders.py`.
 from collections.abc import Iterable
 from threading import Lock
 
-import attrs
-
+from btcore.classes import define
 from btcore.journal import Entry
 from btcore.records import Packet, Reading
 
@@ -17,7 +16,7 @@ SIZE = 1024
 """Packets, and readings, that are kept: as many as the journal has in memory. The numbers of a GEM take 5 kB."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Taken:
     """A packet that a source has found, and, once it has followed it, its reading as the source has made it."""
 

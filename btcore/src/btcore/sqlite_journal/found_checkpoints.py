@@ -42,12 +42,12 @@ class FoundCheckpoints:
     def take_checkpoint(self, values: Found) -> None:
         """Take a version of a checkpoint; where there are two of one revision, the later one counts."""
         full = values if len(values) == len(CHECKPOINT) else (*values, None)
-        _keep(self._checkpoints.setdefault(full[0], {}), full[6], full)
+        _add_version(self._checkpoints.setdefault(full[0], {}), full[6], full)
 
     def take_baseline(self, values: Found) -> None:
         """Take a version of a baseline."""
         full = values if len(values) == len(BASELINE) else (*values, 0)
-        _keep(self._baselines.setdefault(full[0], {}).setdefault(full[1], {}), (full[4], full[2]), full)
+        _add_version(self._baselines.setdefault(full[0], {}).setdefault(full[1], {}), (full[4], full[2]), full)
 
     def bring_in(self, connection: sqlite3.Connection) -> None:
         """Write them into a new file, which may have newer ones already."""
@@ -95,7 +95,7 @@ class FoundCheckpoints:
         seal(connection, sink)
 
 
-def _keep(versions: dict[Any, Found], number: object, values: Found) -> None:
+def _add_version(versions: dict[Any, Found], number: object, values: Found) -> None:
     versions[number] = values
     if len(versions) > MOST_VERSIONS:
         del versions[min(versions)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from btcore.classes import frozen
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
 from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined
 
@@ -58,7 +59,7 @@ def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | N
     return Checkpoint(row[0], {key: _baseline(*found) for key, *found in rows}, *row[1:]) if row else None
 
 
-@attrs.frozen
+@frozen
 class Written:
     """A checkpoint that was written: `changed` are the baselines that were written with it."""
 
