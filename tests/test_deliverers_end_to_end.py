@@ -16,9 +16,8 @@ from urllib.request import urlopen
 
 import attrs
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
 from servers.database_servers import PostgreSQL
 from servers.nats_cluster import MISSING, NatsCluster
 
@@ -26,6 +25,7 @@ from btcore import BtcoreError
 from btcore.control.client import ask_once
 from btcore.journal import START, DeadLetter
 from btcore.journal.opening import open_journal
+from btcore.testing import BtcoreProcess, free_port, wait_for
 
 pytestmark = pytest.mark.servers
 

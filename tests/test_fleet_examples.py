@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import nkeys  # type: ignore[import-untyped]
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from helpers.folders import ROOT
 from helpers.needed import need
 from servers.certificates import Authority, authority

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, table_rows
+from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
-from helpers.waiting import wait_for
 from servers.nats_cluster import MISSING, NatsCluster
 from servers.network_line import Line, network_line
+
+from btcore.testing import wait_for
 
 pytestmark = pytest.mark.servers
 

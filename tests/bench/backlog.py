@@ -23,7 +23,6 @@ from bench.program import (
 )
 from bench.rows import Must, Row
 from bench.timing import Spread, memory_of, used_by
-from helpers.btcore_process import BtcoreProcess
 
 from btcore import pack
 from btcore.calculate.chains import Chains
@@ -31,6 +30,7 @@ from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.journal import Entry
 from btcore.records import reading_of
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import BtcoreProcess
 
 SECOND = 1_000_000
 INTERVAL = 10

@@ -22,11 +22,11 @@ from threading import Event
 from typing import Any
 
 import psycopg
-from helpers.waiting import wait_for
 from servers.database_servers import PostgreSQL
 from servers.nats_cluster import NatsCluster
 
 from btcore import FORMATS, Batch, Context, Reading, Retry, Secret, pack
+from btcore.testing import wait_for
 from btmon_nats.connection import Connection
 from btmon_nats.sink import Nats
 from btmon_nats.source import NatsStream

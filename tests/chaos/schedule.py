@@ -41,8 +41,8 @@ COSTLY = (
 DAMAGES_AT_REST = ("index removed", "index page garbled", "beginning garbled")
 """After a kill these cost nothing."""
 
-COSTLY_AT_REST = ("log removed", "tail removed", "tail garbled", "page garbled", "cut in half", "all removed")
-"""After a kill these cost readings, of which the program says how many."""
+COSTLY_AT_REST = ("log removed", "tail removed", "tail garbled", "page garbled", "cut in half")
+"""After a kill these cost readings, of which the program says how many. Where all was removed, nobody knows."""
 
 SHARE_OF_COSTLY = 0.5
 

@@ -15,7 +15,8 @@ from threading import Event, Thread
 from typing import Protocol
 
 import attrs
-from helpers.btcore_process import free_port
+
+from btcore.testing import free_port
 
 
 class Line(Protocol):

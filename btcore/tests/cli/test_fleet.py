@@ -12,8 +12,6 @@ from threading import Event, Thread
 
 import attrs
 import pytest
-from helpers.btcore_process import free_port
-from helpers.waiting import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +19,7 @@ from btcore import pack
 from btcore.cli import OK, USAGE, main
 from btcore.cli.fleet import line, shares
 from btcore.cli.fleet_part import Counts
+from btcore.testing import free_port, wait_for
 
 SIZE = len(pack("gem48ptbin", "01000101", {}))
 """Bytes of a packet of the usual format."""

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
-from helpers.waiting import wait_for
+from helpers.database_rows import JOURNAL_FILE, table_rows
 
 from btcore import BtcoreError
 from btcore.cli import OK, main
 from btcore.cli.extensions import load_configuration
 from btcore.commands import Configuration
+from btcore.testing import BtcoreProcess, wait_for
 
 NOON = int(datetime(2026, 6, 21, 12, tzinfo=UTC).timestamp()) * 1_000_000
 MINUTE = 60_000_000

@@ -4,9 +4,9 @@
 import threading
 
 import pytest
-from helpers.waiting import wait_for
 
 from btcore.journal.pace import LEAD, NEAR, Pace
+from btcore.testing import wait_for
 
 
 def waiting(pace: Pace, newest: int) -> threading.Thread:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Readings that all workers share: the same entry, and no other."""
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -110,7 +112,7 @@ def test_what_a_source_has_found_out_all_sinks_know() -> None:
 
 
 @pytest.mark.parametrize("change", [{"key": KEY + 20_000_001}, {"monotonic": 1}, {"boot": -7}])
-def test_a_reading_of_another_time_is_examined(change: dict[str, int]) -> None:
+def test_a_reading_of_another_time_is_examined(change: dict[str, Any]) -> None:
     """Where the journal has a reading at another time than its source, nothing is known of it."""
     shared = SharedReadings()
     first_entry, second_entry = taken(shared, [10, 20])

@@ -10,11 +10,11 @@ from itertools import count
 import attrs
 import pytest
 from helpers.journal_entries import raw_entry
-from helpers.waiting import wait_for
 
 from btcore.journal import Appended, Entry, Journal
 from btcore.journal.pace import LEAD
 from btcore.sources.write_queue import BURST_PUTS, GATHER, MAX_ENTRIES_PER_WRITE, WriteQueue
+from btcore.testing import wait_for
 
 
 @attrs.define

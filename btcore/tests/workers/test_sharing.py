@@ -10,7 +10,6 @@ import attrs
 import pytest
 from helpers.journal_entries import raw_entry
 from helpers.times import START
-from helpers.waiting import wait_for
 
 from btcore.config.site import Sink, Site
 from btcore.journal import Checkpoint
@@ -19,6 +18,7 @@ from btcore.journal.partitions import PartitionedJournal, Share, partitioned, pa
 from btcore.replay.requests import Request, RequestBook
 from btcore.runtime.running_site import RunningSite
 from btcore.settings import Delivery
+from btcore.testing import wait_for
 from btcore.workers.factory import RunOptions
 
 TABLE = "sink.store"

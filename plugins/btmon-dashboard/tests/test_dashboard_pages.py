@@ -14,10 +14,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from helpers.metered import batch_of, readings
 from helpers.needed import needs
-from helpers.waiting import wait_for
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from btcore import FORMATS, ChannelDescription, ChannelRef, Reading, Secret, Tariff, pack
+from btcore.testing import wait_for
 from btmon_dashboard.sink import Dashboard
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from helpers.needed import need
-from helpers.waiting import wait_for
 from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 
 from btcore import Batch, Context, Reading, Table
 from btcore.cli import OK, main
+from btcore.testing import wait_for
 from btmon_nats.answering import Answering
 from btmon_nats.connection import Connection
 from btmon_nats.sink import Nats

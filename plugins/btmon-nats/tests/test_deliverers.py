@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import nkeys  # type: ignore[import-untyped]
 import pytest
-from helpers.waiting import wait_for
 from servers.nats_cluster import NatsCluster, NatsServer
 
 from btcore import FORMATS, Batch, Duration, Reading
 from btcore.journal import START, Baseline, Checkpoint, DeadLetter, Entry, Superseded, Unavailable
 from btcore.journal.opening import open_journal
 from btcore.journal.partitions import Share
+from btcore.testing import wait_for
 from btmon_nats.connection import Connection
 from btmon_nats.journal.checkpoints import Checkpoints
 from btmon_nats.journal.entries import Trust, entries_of, message_of

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from helpers.needed import need
-from helpers.waiting import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
@@ -21,6 +20,7 @@ from servers.nats_cluster import MISSING, NatsCluster, NatsServer
 
 from btcore import FORMATS, Batch, BtcoreError, Reading, Reject, Retry, Table, pack
 from btcore.cli import OK, UNAVAILABLE, main
+from btcore.testing import wait_for
 from btmon_nats import published
 from btmon_nats.answering import Answering
 from btmon_nats.connection import Connection

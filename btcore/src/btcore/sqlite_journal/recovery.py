@@ -15,6 +15,7 @@ from btcore.sqlite_journal.files.moving import finish_moving, free_name, is_move
 from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.restoring import missing
 from btcore.sqlite_journal.salvage import Salvage
+from btcore.sqlite_journal.tables.lag import kept_after
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.text import either, plural
 
@@ -110,7 +111,9 @@ class Recovery:
         what = self._fault or f"the journal {self._file} was damaged"
         gone = f"what was moved to {rest[0]} comes next" if rest else _describe_lost(lost, undelivered)
         self._tell(f"{what}: {_describe(salvage, gone)}", lost)
-        self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
+        self._notebook.change(
+            newest=newest, unsaved=rest, kept_after=note.kept_after if rest else self._kept_after(newest)
+        )
         self._notebook.expire()
         self._salvage = None
         self.gap_until = self.gap_until if rest else START
@@ -125,6 +128,12 @@ class Recovery:
             return None, 0
         with self._reading() as connection:
             return missing(connection, after, newest)
+
+    def _kept_after(self, newest: Offset) -> Offset | None:
+        """Return after which offset nothing is missing up to the newest: what is missing by now was told."""
+        with self._reading() as connection:
+            after = kept_after(connection)
+        return after if after <= newest else None  # else offsets were left free after it
 
     def _tell(self, text: str, lost: int | None) -> None:
         self._notebook.tell(text, lost)
