@@ -11,7 +11,9 @@ import pytest
 from btcore import Batch, Channel, Context, Format, Reading, Sample
 
 PAGE = (Path(__file__).parents[1] / "docs" / "writing-a-plugin.md").read_text("utf-8")
-OF_THE_CORE: Mapping[type, set[str]] = {Format: {"index", "counters", "checked", "numbers", "has_seconds", "is_certain"}}
+OF_THE_CORE: Mapping[type, set[str]] = {
+    Format: {"index", "counters", "checked", "numbers", "has_seconds", "is_certain"}
+}
 """What a class has for the core alone."""
 
 
