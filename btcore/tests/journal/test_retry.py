@@ -22,7 +22,7 @@ def sleeping(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
         clock.now += seconds
 
     monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
-    monkeypatch.setattr("random.random", lambda: 1.0)
+    monkeypatch.setattr("btcore.backoff._fraction", lambda: 1.0)
 
 
 def failing(clock: Clock, times: int, stop_after: int = 0) -> tuple[Callable[[], str], list[float]]:

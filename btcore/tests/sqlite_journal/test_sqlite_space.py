@@ -19,10 +19,12 @@ from btcore.sqlite_journal.journal import SqliteJournal
 RESERVE = 1 << 20
 
 
-class Usage(NamedTuple):
+class Disk(NamedTuple):
     """What is asked of a disk."""
 
-    free: int
+    f_bavail: int
+    f_frsize: int = 1
+    f_flag: int = 0
 
 
 SetFree = Callable[[int], None]
@@ -34,7 +36,7 @@ def set_free(monkeypatch: pytest.MonkeyPatch) -> SetFree:
     monkeypatch.setattr(space, "RESERVE", RESERVE)
 
     def say(free: int) -> None:
-        monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage(free))
+        monkeypatch.setattr("os.statvfs", lambda _path: Disk(free))
 
     return say
 
