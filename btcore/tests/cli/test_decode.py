@@ -414,7 +414,7 @@ def test_a_broken_decoder_is_told_and_left_out(
     assert out.startswith("20")
     *told, last = err.splitlines()
     beginnings = (
-        'skipped: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); pip install',
+        'skipped: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); its entry point is',
         'skipped: the decoder "crashing": CancelledError: not',
         'skipped: the decoder "needing": it has required settings (key), which only a site.toml can set',
         'the decoder "failing" failed and was taken to answer "not mine": RuntimeError: cannot',
