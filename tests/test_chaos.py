@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from chaos.schedule import Fault
 from chaos.trial import Options, run_trial
-from helpers.clock_file import LIBRARY
+from helpers.clock_file import LIBRARY, MENDING
 from helpers.needed import needs
 
 pytestmark = [pytest.mark.servers, needs("" if LIBRARY else "apt install libfaketime: it is missing")]
@@ -70,7 +70,8 @@ SinkWorker._attempt = early
 @pytest.mark.parametrize("mutant", [DROPPED_BATCH, EARLY_CHECKPOINT], ids=["dropped batch", "early checkpoint"])
 def test_a_program_that_loses_readings_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
     """A program in which a sink drops batches, or a checkpoint moves too early, does not come through."""
-    (tmp_path / "sitecustomize.py").write_text(mutant)  # Python imports it before the program
+    mending = (MENDING / "sitecustomize.py").read_text()
+    (tmp_path / "sitecustomize.py").write_text(mending + mutant)  # Python imports it before the program
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     options = Options(seed=12, seconds=1.0, meters=2, rate=10.0, with_mariadb=False, with_small_disk=False)
     account = run_trial(options, FAILING, lambda _line: None)

@@ -58,7 +58,7 @@ class NatsServer(ServerProcess):
         """Whether it answers, on its monitoring port and on that for clients, which comes later."""
         try:
             self.ask("varz")
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            socket.create_connection((self.host, self.port), timeout=5).close()
         except OSError:
             return False
         return True

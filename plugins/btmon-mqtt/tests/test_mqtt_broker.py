@@ -82,8 +82,19 @@ def test_a_message_that_is_too_large_waits_for_a_person(tmp_path: Path, opened: 
     """How large a message is depends on the settings: no reading is to blame."""
     with Mosquitto(tmp_path, more=["max_packet_size 300"]) as broker:
         sink = opened(broker.port, json=True)
-        with pytest.raises(Stop, match="too large: have the broker's limit raised, or choose fewer `channels`"):
+        with pytest.raises(Stop, match=r"takes 300 bytes .* too large: have the broker's limit raised, or choose"):
             sink.process_batch(readings())
+
+
+def test_a_message_of_the_largest_size_is_taken(tmp_path: Path) -> None:
+    """What the broker says that it takes it takes, to the byte: nothing is refused that it would have had."""
+    with Mosquitto(tmp_path, more=["max_packet_size 300"]) as broker:
+        connection = connection_to(broker)
+        connection.open()
+        connection.publish([Message("size", "x" * 288)])
+        with pytest.raises(Stop, match="takes 300 bytes at most, and a message to size has 301"):
+            connection.publish([Message("size", "x" * 289)])
+        connection.close()
 
 
 def test_a_broker_that_is_not_there_is_waited_for(tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from btcore import Reject, Retry, Stop
 from btmon_mqtt.events import Events, listen
 from btmon_mqtt.login import Login
-from btmon_mqtt.messages import Message
+from btmon_mqtt.messages import Message, packet_size
 from btmon_mqtt.refusals import (
     UNSUPPORTED_VERSION,
     alert_error,
     connection_error,
     lost_error,
     message_error,
+    size_error,
     tls_error,
 )
 
@@ -212,6 +213,9 @@ class Connection:
             yield client.publish(answer.topic, answer.payload, self.qos, answer.retain).mid, answer.topic
 
     def _send(self, client: Client, message: Message) -> None:
+        largest = self._events.largest
+        if largest and (size := packet_size(message)) > largest:
+            raise size_error(self.login, message.topic, size, largest)
         try:
             info = client.publish(message.topic, message.payload, self.qos, message.retain)
         except ValueError as error:

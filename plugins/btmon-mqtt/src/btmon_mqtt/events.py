@@ -21,6 +21,7 @@ class Events:
 
     condition: Condition = attrs.field(factory=Condition)
     accepted: ReasonCode | None = None
+    largest: int | None = None  # bytes of a packet that the broker takes, where it says so
     ended: bool = False
     end_reason: ReasonCode | None = None
     fault: str = ""
@@ -66,9 +67,9 @@ Answer = Callable[[Client, str, bytes], Iterable[tuple[int, str]]]
 def listen(client: Client, events: Events, answer: Answer) -> None:
     """Have the thread of a client note what it sees."""
 
-    def connected(_c: Client, _u: object, _f: ConnectFlags, reason: ReasonCode, _p: Properties | None) -> None:
+    def connected(_c: Client, _u: object, _f: ConnectFlags, reason: ReasonCode, more: Properties | None) -> None:
         with events.condition:
-            events.accepted = reason
+            events.accepted, events.largest = reason, getattr(more, "MaximumPacketSize", None)
             events.condition.notify_all()
 
     def ended(_c: Client, _u: object, _f: DisconnectFlags, reason: ReasonCode, _p: Properties | None) -> None:

@@ -60,6 +60,12 @@ def message_error(login: Login, topic: str, code: int, words: str) -> Retry | Re
     return Reject(text) if code in NEVER else Retry(text)
 
 
+def size_error(login: Login, topic: str, size: int, largest: int) -> Stop:
+    """Return the error for a message that is larger than the broker says to take: it would end the connection."""
+    text = f"{login.address} takes {largest} bytes at most, and a message to {topic} has {size}"
+    return Stop(f"{text}: {PERSON[TOO_LARGE]}")
+
+
 def lost_error(login: Login, code: int, words: str) -> Retry | Stop:
     """Return the error for a connection that ended while something was sent."""
     if code == TOO_LARGE:  # how large messages are depends on the settings, not on the readings
