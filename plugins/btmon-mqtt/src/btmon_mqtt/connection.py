@@ -130,9 +130,11 @@ class Connection:
         try:
             for message in messages:
                 self._wait_for_acknowledgements(WINDOW)
+                self._raise_if_too_large(message)
                 self._send(client, message)
             self._wait_for_acknowledgements(0)
         except Exception:
+            del client  # else the error holds it, and what it has open
             self.abandon()  # what was not acknowledged is sent again, by another connection
             self._raise_for_refusal()  # a broker may end the connection because of what it has refused
             raise
@@ -213,9 +215,6 @@ class Connection:
             yield client.publish(answer.topic, answer.payload, self.qos, answer.retain).mid, answer.topic
 
     def _send(self, client: Client, message: Message) -> None:
-        largest = self._events.largest
-        if largest and (size := packet_size(message)) > largest:
-            raise size_error(self.login, message.topic, size, largest)
         try:
             info = client.publish(message.topic, message.payload, self.qos, message.retain)
         except ValueError as error:
@@ -224,6 +223,11 @@ class Connection:
             self._events.sent(info.mid, message.topic)
         else:
             raise self._lost()
+
+    def _raise_if_too_large(self, message: Message) -> None:
+        largest = self._events.largest
+        if largest and (size := packet_size(message)) > largest:
+            raise size_error(self.login, message.topic, size, largest)
 
     def _wait_for_acknowledgements(self, most: int) -> None:
         """Wait until no more than so many messages are not acknowledged, as long as there is any progress."""

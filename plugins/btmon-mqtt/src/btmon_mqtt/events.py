@@ -83,8 +83,8 @@ def listen(client: Client, events: Events, answer: Answer) -> None:
             events.subscribed[mid] = reasons
             events.condition.notify_all()
 
-    def received(_c: Client, _u: object, message: MQTTMessage) -> None:
-        for mid, topic in answer(client, message.topic, bytes(message.payload)):
+    def received(of: Client, _u: object, message: MQTTMessage) -> None:  # held by the client: it must not hold it, too
+        for mid, topic in answer(of, message.topic, bytes(message.payload)):
             events.sent(mid, topic)
 
     def logged(_c: Client, _u: object, level: int, text: str) -> None:
