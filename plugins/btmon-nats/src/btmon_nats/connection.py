@@ -7,11 +7,11 @@ published or read belongs to other rooms, what an error means to `refusals.py`.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from random import SystemRandom
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -131,6 +131,7 @@ class Connection:
         options: dict[str, Any] = {
             "name": self._name,
             "allow_reconnect": False,
+            "dont_randomize": True,  # one at a time is tried here
             "max_reconnect_attempts": 1,  # it tries 60 times otherwise, also where it may not reconnect
             "reconnect_time_wait": 0,
             "connect_timeout": self.login.timeout,
@@ -139,7 +140,7 @@ class Connection:
             **self.login.options(),
         }
         failures = []
-        for server in random.sample(self.login.servers, len(self.login.servers)):
+        for server in SystemRandom().sample(self.login.servers, len(self.login.servers)):
             client, self.denials.cause = Client(), None
             try:
                 await client.connect(server, **options)

@@ -20,7 +20,7 @@ def free_port() -> int:
 
     From what a system gives, a client that tries to reach it before it is listened on may get that very port itself.
     """
-    for port in random.sample(range(20_000, 32_000), 100):
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
