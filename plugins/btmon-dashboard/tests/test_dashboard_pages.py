@@ -96,8 +96,13 @@ def deliver(sink: Dashboard, age: float, count: int = 61, serial: str = "0102123
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out of the window to the right."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+    """Whether nothing sticks out of the window to the right, and no table has to be moved sideways."""
+    return bool(
+        page.evaluate(
+            "document.documentElement.scrollWidth <= window.innerWidth"
+            " && [...document.querySelectorAll('.table')].every((table) => table.scrollWidth <= table.clientWidth)"
+        )
+    )
 
 
 @each_kind

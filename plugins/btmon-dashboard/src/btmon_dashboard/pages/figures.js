@@ -2,7 +2,7 @@
 // The table below the picture of History: sums, means and peaks of what is shown.
 
 import { barEnd } from "./calendar.js";
-import { columnOfEnergy, element, money, percent, withUnit } from "./text.js";
+import { columnOfEnergy, element, money, percent, titleCells, withUnit } from "./text.js";
 
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
 const peak = (values) => values.reduce((best, value) => (Math.abs(value ?? 0) > Math.abs(best ?? 0) ? value : best), values[0] ?? null);
@@ -15,6 +15,7 @@ export function showTable(target, titles, rows) {
     return element("tr", {}, title, ...cells.map((text) => element("td", {}, text)));
   });
   target.replaceChildren(head, element("tbody", {}, ...body));
+  titleCells(target);
 }
 
 export function energyFigures(series, { kind, step, isCompared }) {

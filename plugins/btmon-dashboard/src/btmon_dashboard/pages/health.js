@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The page Health: what `btcore status` shows, asked again every few seconds.
 
-import { ago, bytes, duration, element, number, setText } from "./text.js";
+import { ago, bytes, duration, element, number, setText, titleCells } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const INTERVAL = 5000;
@@ -23,6 +23,7 @@ function table(id, titles, rows) {
     return why ? [row, element("tr", { class: "why" }, element("td", { colspan: titles.length }, why))] : [row];
   });
   $(id).replaceChildren(head, element("tbody", {}, ...body));
+  titleCells($(id));
 }
 
 function show(status) {
@@ -56,6 +57,7 @@ function showWarnings(warnings, now) {
     element("td", { class: "text" }, one.text)));
   const none = element("tr", {}, element("td", { class: "text" }, "None since the program was started."));
   $("warnings").replaceChildren(element("tbody", {}, ...(rows.length ? rows : [none])));
+  titleCells($("warnings"));
 }
 
 // a line for each sink and reason; a retry is for all of a sink
@@ -85,6 +87,7 @@ async function showLetters(areThere) {
   setText($("letters-note"), `${retried}${more}`.trim());
   const titles = ["Sink", "Reason", "Readings", ""].map((title) => element(title ? "th" : "td", title ? { scope: "col", class: title === "Reason" ? "text" : null } : {}, title));
   $("letters").replaceChildren(element("thead", {}, element("tr", {}, ...titles)), element("tbody", {}, ...rows));
+  titleCells($("letters"));
 }
 
 async function retry(sink, button) {

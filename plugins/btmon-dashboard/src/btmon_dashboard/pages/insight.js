@@ -2,7 +2,7 @@
 // The page Insight: what /api/insight finds in the last month, or another time, as sentences and a table.
 
 import { bounds } from "./calendar.js";
-import { columnOfEnergy, element, kilowattHours, money, number, percent, scaled, setText, withUnit } from "./text.js";
+import { columnOfEnergy, element, kilowattHours, money, number, percent, scaled, setText, titleCells, withUnit } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const DAY = 86_400;
@@ -87,13 +87,13 @@ function showCircuits({ circuits, house, currency }) {
     return row(name, [one.always_on === null ? "–" : withUnit(one.always_on, "W"), energy(one.wh), ...own, ...share]);
   });
   const spent = known.reduce((sum, one) => sum + one.cost, 0);
-  $("circuits").dataset.sun = hasSun;
   const blank = hasSun ? ["", percent(house.autarky)] : [];
   const title = (text) => element("th", { scope: "row" }, text);
   const rest = row(title("Not measured"), ["", energy(house.rest), ...(hasSun ? ["", ""] : []), ...(currency ? costs(house.cost - spent, house.cost ? (house.cost - spent) / house.cost : null) : [percent(house.wh_used ? house.rest / house.wh_used : null)])]);
   const total = row(title("House"), [house.always_on === null ? "–" : withUnit(house.always_on, "W"), energy(house.wh_used), ...blank, ...(currency ? [money(house.cost, currency), ""] : [""])]);
   const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
   $("circuits").replaceChildren(head, element("tbody", {}, ...rows, rest), element("tfoot", {}, total));
+  titleCells($("circuits"));
 }
 
 function showRules({ house }) {

@@ -10,6 +10,23 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Say of each cell what its column is: on a phone the cells stand below one another, each with its title. The roles say
+// that it is still a table, which a browser forgets where rows are laid out in another way.
+export function titleCells(table) {
+  table.classList.add("stacked");
+  table.setAttribute("role", "table");
+  const titles = [...table.querySelectorAll("thead th, thead td")].map((cell) => cell.textContent);
+  for (const group of table.querySelectorAll("thead, tbody, tfoot")) group.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    for (const cell of row.cells) {
+      const isTitle = cell.tagName === "TH";
+      cell.setAttribute("role", isTitle ? (cell.scope === "col" ? "columnheader" : "rowheader") : "cell");
+      if (!isTitle && cell.colSpan === 1 && titles[cell.cellIndex]) cell.dataset.title = titles[cell.cellIndex];
+    }
+  }
+}
+
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
