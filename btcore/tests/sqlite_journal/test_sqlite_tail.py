@@ -386,3 +386,26 @@ def test_a_reader_misses_nothing_while_it_is_committed(journal: MortalJournal) -
         at += len(found)
     writer.join()
     assert at == sum(sizes)
+
+
+def test_what_is_lost_later_is_counted_with_what_was_kept_before_an_earlier_loss(
+    tmp_path: Path, journal: MortalJournal, tail_file: Path
+) -> None:
+    """However often it is damaged, what is lost and what is kept are together all that ever came in."""
+    fill(journal, 20)
+    assert journal.inspect() == []
+    with tail_file.open("r+b") as file:
+        file.seek(BEGIN.size + journal._gathering.size // 2)
+        file.write(bytes(8))
+    again = open_mortal(tmp_path)
+    [first] = again.inspect()
+    fill(again, 30, first=100)
+    assert again.inspect() == []
+    again.close()
+    for file in (tmp_path / "journal.db", tmp_path / "journal.db-wal", tail_file):
+        file.unlink(missing_ok=True)
+    last = open_mortal(tmp_path)
+    [second] = last.inspect()
+    assert raws(last) == []
+    assert (first.lost or 0) + (second.lost or 0) == 50
+    last.close()

@@ -17,7 +17,7 @@ from btcore.sqlite_journal.files.tail import path_of as tail_of
 from btcore.sqlite_journal.files.wal import find_fault
 from btcore.sqlite_journal.gathering import Gathering
 from btcore.sqlite_journal.restoring import missing
-from btcore.sqlite_journal.tables.lag import kept_after
+from btcore.sqlite_journal.tables.lag import kept
 from btcore.text import either, plural
 
 
@@ -46,10 +46,10 @@ def find_fault_of(file: Path, note: Note) -> str:
 
 def count_missing(connection: sqlite3.Connection, note: Note, newest: Offset, until: Offset) -> int:
     """Return how many entries are missing of those that the note and the tail know of, up to `until`."""
-    if note.kept_after is None:  # entries were just forgotten: then only the end of them is known
-        return until - newest
-    has_hole = until > newest or kept_after(connection) > note.kept_after
-    return missing(connection, note.kept_after, until)[0] if has_hole else 0
+    if until == newest and kept(connection) == (note.kept_after, note.earlier):  # all is there: nothing is counted
+        return 0
+    lost, _ = missing(connection, note, until)
+    return until - newest if lost is None else lost  # entries were just forgotten: then only the end of them is known
 
 
 def describe_missing(file: Path, note: Note, gathering: Gathering, lost: int) -> str:

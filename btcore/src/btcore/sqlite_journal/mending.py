@@ -31,7 +31,7 @@ from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.recovery import Recovery
 from btcore.sqlite_journal.restoring import raise_sequence, restore
 from btcore.sqlite_journal.suspicions import Suspicions
-from btcore.sqlite_journal.tables.lag import kept_after
+from btcore.sqlite_journal.tables.lag import kept
 from btcore.sqlite_journal.tables.retention import Begin
 
 log = logging.getLogger("btcore")
@@ -288,9 +288,9 @@ class Mender:
         with self._hooks.hold():
             if is_open:
                 self._begin_tail()
-            after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
+            after, earlier = (note.kept_after, note.earlier) if note.unsaved else kept(self._hooks.writer())
             newest = note.newest if note.unsaved else self._newest()
-        self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
+        self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, earlier=earlier, is_open=is_open)
 
     def _sync(self) -> None:
         with self._hooks.hold():

@@ -15,7 +15,7 @@ from btcore.sqlite_journal.files.moving import finish_moving, free_name, is_move
 from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.restoring import missing
 from btcore.sqlite_journal.salvage import Salvage
-from btcore.sqlite_journal.tables.lag import kept_after
+from btcore.sqlite_journal.tables.lag import kept
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.text import either, plural
 
@@ -106,14 +106,14 @@ class Recovery:
         note = self._notebook.note
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
         rest = note.unsaved[1:]
-        lost, undelivered = (None, 0) if rest else self._count_lost(newest)
+        with self._reading() as connection:
+            lost, undelivered = (None, 0) if rest else missing(connection, note, newest)
         self._sync()  # before the note says that nobody needs what was moved away
         what = self._fault or f"the journal {self._file} was damaged"
         gone = f"what was moved to {rest[0]} comes next" if rest else _describe_lost(lost, undelivered)
         self._tell(f"{what}: {_describe(salvage, gone)}", lost)
-        self._notebook.change(
-            newest=newest, unsaved=rest, kept_after=note.kept_after if rest else self._kept_after(newest)
-        )
+        after, earlier = (note.kept_after, note.earlier) if rest else self._kept()
+        self._notebook.change(newest=newest, unsaved=rest, kept_after=after, earlier=earlier)
         self._notebook.expire()
         self._salvage = None
         self.gap_until = self.gap_until if rest else START
@@ -121,19 +121,10 @@ class Recovery:
             self.begin(salvage.until)
         remove_oldest(self._file, rest)
 
-    def _count_lost(self, newest: Offset) -> tuple[int | None, int]:
-        """Return how many entries are lost, and how many of them not all sinks have had; None: nobody knows."""
-        after = self._notebook.note.kept_after
-        if after is None:
-            return None, 0
+    def _kept(self) -> tuple[Offset, int]:
+        """Return after which offset nothing is missing, and how many are kept before it: what is missing was told."""
         with self._reading() as connection:
-            return missing(connection, after, newest)
-
-    def _kept_after(self, newest: Offset) -> Offset | None:
-        """Return after which offset nothing is missing up to the newest: what is missing by now was told."""
-        with self._reading() as connection:
-            after = kept_after(connection)
-        return after if after <= newest else None  # else offsets were left free after it
+            return kept(connection)
 
     def _tell(self, text: str, lost: int | None) -> None:
         self._notebook.tell(text, lost)

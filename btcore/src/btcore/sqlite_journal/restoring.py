@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterable, Mapping
 
 from btcore.journal import Checkpoint, Entry, Offset
+from btcore.sqlite_journal.files.note import Note
 from btcore.sqlite_journal.salvage import KEEP_METER
 from btcore.sqlite_journal.tables.entries import insert_again
-from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.lag import count_in_blocks, kept_until
 from btcore.sqlite_journal.tables.records import KEEP_SOURCE
 from btcore.sqlite_journal.tables.sinks import keep_checkpoint, seal
 
@@ -67,10 +68,17 @@ def restore(
         raise
 
 
-def missing(connection: sqlite3.Connection, after: Offset, until: Offset) -> tuple[int, int]:
-    """Return how many entries between two offsets are not there, and how many of them some sink has not examined."""
+def missing(connection: sqlite3.Connection, note: Note, until: Offset) -> tuple[int | None, int]:
+    """Return how many entries up to an offset are lost of those that the note knows of; None: it does not know.
+
+    And how many of them some sink has not examined, as far as they came after those that were lost before.
+    """
+    after = note.kept_after
+    if after is None:
+        return None, 0
     (examined,) = connection.execute(EXAMINED).fetchone()
-    return _count(connection, after, until), _count(connection, max(after, examined or 0), until)
+    earlier = max(0, note.earlier - kept_until(connection, after))
+    return earlier + _count(connection, after, until), _count(connection, max(after, examined or 0), until)
 
 
 def _count(connection: sqlite3.Connection, after: Offset, until: Offset) -> int:

@@ -30,7 +30,8 @@ class Note:
     """What is noted of a journal.
 
     `newest` is an offset that it had, and `heard` when that came in, in seconds since 1970: it may have had more since.
-    After `kept_after` nothing was forgotten up to it; None: nobody knows.
+    After `kept_after` nothing was forgotten up to it; None: nobody knows. `earlier` are the entries that are kept up to
+    there, between what was forgotten or lost before.
     `is_open`: something was written to it, and it was not closed since, so that there must be a log beside it.
     `unsaved` are the names of files that were moved away, and of which not all was brought in yet.
     """
@@ -38,6 +39,7 @@ class Note:
     newest: Offset = START
     heard: int = 0
     kept_after: Offset | None = None
+    earlier: int = 0
     is_open: bool = False
     unsaved: tuple[str, ...] = ()
     damages: tuple[Damage, ...] = ()
@@ -99,6 +101,7 @@ def _parse(found: Any) -> Note:  # noqa: ANN401 - of any shape
         int(found["newest"]),
         int(found["heard"]),
         None if found["kept_after"] is None else int(found["kept_after"]),
+        int(found.get("earlier", 0)),
         bool(found["is_open"]),
         tuple(map(str, found["unsaved"])),
         tuple(_damage(one) for one in found["damages"])[-MAX_DAMAGES:],

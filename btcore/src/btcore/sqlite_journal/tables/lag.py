@@ -55,6 +55,21 @@ def kept_after(connection: sqlite3.Connection) -> Offset:
     return _last_missing({offset for (offset,) in rows}, last)
 
 
+def kept(connection: sqlite3.Connection) -> tuple[Offset, int]:
+    """Return the newest offset that is missing, and how many entries are kept before it."""
+    after = kept_after(connection)
+    return after, kept_until(connection, after)
+
+
+def kept_until(connection: sqlite3.Connection, until: Offset) -> int:
+    """Return how many entries are kept up to an offset."""
+    block = until // BLOCK
+    (of_blocks,) = connection.execute("SELECT sum(entries) FROM block WHERE number < ?", (block,)).fetchone()
+    of_last = "SELECT count(*) FROM entry WHERE offset BETWEEN ? AND ?"
+    (of_one,) = connection.execute(of_last, (block * BLOCK, until)).fetchone()
+    return int(of_blocks or 0) + int(of_one)
+
+
 def _full(number: int, newest: Offset) -> int:
     """Return how many entries a block has of which none was forgotten. There is no entry at the offset 0."""
     return min((number + 1) * BLOCK - 1, newest) - max(number * BLOCK, 1) + 1
