@@ -4,6 +4,7 @@
 Pure: what there is goes in, what is wrong with it comes out, and a table for a person.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
@@ -28,8 +29,8 @@ class Facts:
 
     `sent` are the sendings of each packet, `excused` spans of the steady clock in which the program was not able to
     take what it was sent. `dead_letters` are those of each sink, `dropped` the readings that it passed over by its
-    limits. `lost` is how many readings the program says that the journal has lost. `slots` are PVOutput's counter of a
-    meter, `slots_of`.
+    limits. `lost` is how many readings the program says that the journal has lost; infinite: it does not know. `slots`
+    are PVOutput's counter of a meter, `slots_of`.
     """
 
     packets: Sequence[Packet]
@@ -39,7 +40,7 @@ class Facts:
     stored: Mapping[str, Stored]
     dead_letters: Mapping[str, set[Identity]]
     dropped: Mapping[str, int]
-    lost: int
+    lost: float
     slots: Mapping[int, int] | None = None
     slots_of: str = ""
 
@@ -84,7 +85,7 @@ def settle(facts: Facts) -> Account:
         f"packets sent: {sum(map(len, facts.sent.values()))}, of which different: {len(facts.sent)}",
         f"kept in the journal: {len(facts.kept)}, of which different: {len(kept)}",
         f"sent while the program could not take them, and not kept: {len(excused)}",
-        f"not kept without such a reason: {unexplained}; lost by damage, as the program says: {facts.lost}",
+        f"not kept without such a reason: {unexplained}; lost by damage, as the program says: {_as_text(facts.lost)}",
     ]
     wrong = (
         [f"{unexplained} packets were sent to a running program and are not kept"] if unexplained > facts.lost else []
@@ -98,6 +99,10 @@ def settle(facts: Facts) -> Account:
     if facts.slots is not None:
         lines.append(f"slots of five minutes at PVOutput: {len(facts.slots)}")
     return Account(lines, wrong)
+
+
+def _as_text(lost: float) -> str:
+    return str(int(lost)) if math.isfinite(lost) else "more than it can count"
 
 
 def _is_excused(facts: Facts, at: float) -> bool:
@@ -162,7 +167,7 @@ def expected_energy(
     }
 
 
-def _wrong(line: Line, lost: int) -> Iterator[str]:
+def _wrong(line: Line, lost: float) -> Iterator[str]:
     if line.doubled:
         yield f"{line.sink}: {line.doubled} readings are there twice"
     if line.missing > lost + line.dropped:

@@ -2,6 +2,7 @@
 """The program under test: it is started, killed and held, its disk filled, its clock set, its journal damaged."""
 
 import json
+import math
 import random
 import re
 import shutil
@@ -45,6 +46,7 @@ QUIET = 0.7
 """Seconds for which a program that has nothing to do sleeps."""
 
 LOST = re.compile(r"(\d+) (?:readings? )?(?:is|are) lost|(\d+) readings? (?:is|are) not as")
+UNCOUNTED = re.compile(r"how many are lost is not known|what came in last may be lost")
 HARMS: Mapping[str, Harm] = {harm.name: harm for harm in DAMAGES}
 
 
@@ -77,9 +79,12 @@ class Program:
         return (self.folder / "log.txt").read_text()
 
     @property
-    def lost(self) -> int:
-        """How many readings were lost by damage, as the program says."""
-        return sum(int(number) for pair in LOST.findall(self.log) for number in pair if number)
+    def lost(self) -> float:
+        """How many readings were lost by damage, as the program says; infinite where it says that it cannot know."""
+        log = self.log
+        return sum(int(number) for pair in LOST.findall(log) for number in pair if number) + (
+            math.inf if UNCOUNTED.search(log) else 0
+        )
 
     @property
     def journal(self) -> Path:

@@ -65,10 +65,17 @@ AT_ONCE = 50
 AHEAD = 0.1
 """Days by which the meters are ahead of what is stored: some 3,500 packets."""
 
+OF_INTERVALS = 300
+"""Seconds of an interval."""
+
 PATIENCE = 600.0
 """Seconds for which nothing may come into the database."""
 
-NEWEST = "SELECT max(id) FROM gem48ptbin_counters"
+NEWEST = {
+    "energy.db": "SELECT max(id) / 1e6 FROM gem48ptbin_counters",
+    "intervals.db": f"SELECT strftime('%s', max(time)) + {OF_INTERVALS} FROM samples",
+}
+"""Until when a sink has everything, in seconds since 1970: the last interval is perhaps not over."""
 COUNT = "SELECT count(*), count(DISTINCT serial || ' ' || secs), max(ch1_aws) - min(ch1_aws) FROM gem48ptbin_counters"
 
 CHANNEL, SECONDS, CLOCK = slice(5, 10), slice(585, 588), slice(616, 622)
@@ -140,13 +147,16 @@ def send(port: int, start: datetime, days: int, progress: Progress) -> None:
 
 
 def day_stored(folder: Path, start: datetime) -> float:
-    """Return how many days of readings are in the database."""
-    with closing(sqlite3.connect(folder / "energy.db", timeout=60)) as connection:
+    """Return of how many days the readings are in both databases."""
+    return max(0.0, min((_newest(folder / name) - start.timestamp() + INTERVAL) / 86_400 for name in NEWEST))
+
+
+def _newest(file: Path) -> float:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
         try:
-            newest = connection.execute(NEWEST).fetchone()[0]
+            return float(connection.execute(NEWEST[file.name]).fetchone()[0] or 0.0)
         except sqlite3.OperationalError:
             return 0.0
-    return (int(newest or 0) / 1e6 - start.timestamp() + INTERVAL) / 86_400 if newest else 0.0
 
 
 def days(

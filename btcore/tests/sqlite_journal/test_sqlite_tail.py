@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Checkpoint
+from btcore.journal import Baseline, Checkpoint, Retention
 from btcore.sqlite_journal import gathering
 from btcore.sqlite_journal.files.tail import BEGIN, BLOCK, PAGE, SIZE, Tail
 from btcore.sqlite_journal.journal import SqliteJournal
@@ -402,10 +402,24 @@ def test_what_is_lost_later_is_counted_with_what_was_kept_before_an_earlier_loss
     fill(again, 30, first=100)
     assert again.inspect() == []
     again.close()
-    for file in (tmp_path / "journal.db", tmp_path / "journal.db-wal", tail_file):
-        file.unlink(missing_ok=True)
+    for left in (tmp_path / "journal.db", tmp_path / "journal.db-wal", tail_file):
+        left.unlink(missing_ok=True)
     last = open_mortal(tmp_path)
     [second] = last.inspect()
     assert raws(last) == []
     assert (first.lost or 0) + (second.lost or 0) == 50
     last.close()
+
+
+def test_what_is_lost_is_counted_after_a_retention_that_forgot_nothing(
+    tmp_path: Path, journal: MortalJournal, tail_file: Path
+) -> None:
+    """Only while entries are being forgotten nobody knows how many there are."""
+    fill(journal, 30)
+    assert journal.inspect() == []
+    assert sum(one.entries for one in journal.apply_retention(["sink.none"], Retention(3600))) == 0
+    for file in (tmp_path / "journal.db", tmp_path / "journal.db-wal", tail_file):
+        file.unlink()
+    again = open_mortal(tmp_path)
+    assert [damage.lost for damage in again.inspect()] == [30]
+    again.close()

@@ -297,13 +297,13 @@ class SqliteJournal(OpenJournal):
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
         self._commit()
-        with self._mender.forgetting():
-            yield from self._forget(sinks, retention)
+        with self._mender.forgetting() as begin:
+            yield from self._forget(sinks, retention, begin)
         with self._writing:
             self._room.look()
 
-    def _forget(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
-        for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
+    def _forget(self, sinks: Sequence[str], retention: Retention, begin: Callable[[], None]) -> Iterator[Forgotten]:
+        for forgotten in forget(self._transaction, self._snapshot, sinks, retention, begin, is_full=self.is_full):
             self._newest.forget()
             with self._writing:
                 self._measure()

@@ -6,7 +6,7 @@ How the note is written is in `files/note.py`.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,15 +56,19 @@ class Notebook:
         self._noted_at = -math.inf
 
     @contextmanager
-    def forgetting(self) -> Iterator[None]:
-        """Say, while entries are forgotten, that nobody knows which are: until the next note."""
-        self._is_forgetting = True
+    def forgetting(self) -> Iterator[Callable[[], None]]:
+        """Yield what is to be called before entries are forgotten: nobody knows then which are, until the next note."""
         try:
-            self.change(kept_after=None, sync=True)
-            yield
+            yield self._begin_forgetting
         finally:
-            self._is_forgetting = False
-            self.expire()
+            if self._is_forgetting:
+                self._is_forgetting = False
+                self.expire()
+
+    def _begin_forgetting(self) -> None:
+        if not self._is_forgetting:
+            self._is_forgetting = True
+            self.change(kept_after=None, sync=True)
 
     def tell(self, text: str, lost: int | None = 0) -> None:
         """Tell damage, and how many readings are lost by it; None: nobody knows."""

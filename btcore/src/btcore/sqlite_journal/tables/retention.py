@@ -50,12 +50,13 @@ def forget(
     snapshot: Begin,
     sinks: Sequence[str],
     retention: Retention,
+    begin: Callable[[], None],
     *,
     is_full: bool,
 ) -> Iterator[Forgotten]:
     """Forget dead letters, then entries, a portion in each transaction; `is_full`: whatever the age of the entries.
 
-    What must stay is read in a snapshot, which holds up nobody who writes.
+    What must stay is read in a snapshot, which holds up nobody who writes. `begin` is called before an entry is gone.
     """
     now = int(time.time())
     letters = True
@@ -69,7 +70,7 @@ def forget(
         entries = _Entries(connection, sinks, ANY_TIME if is_full else int(now - retention.age))
     while not entries.is_done:
         with transaction() as connection:
-            count = entries.forget_some(connection)
+            count = entries.forget_some(connection, begin)
         yield Forgotten(count)
 
 
@@ -87,7 +88,7 @@ class _Entries:
         self._needed = frozenset(offset for (offset,) in connection.execute(NEEDED))
         self._last_dead_letter = int(connection.execute(LAST_DEAD_LETTER).fetchone()[0])
 
-    def forget_some(self, connection: sqlite3.Connection) -> int:
+    def forget_some(self, connection: sqlite3.Connection, begin: Callable[[], None]) -> int:
         """Forget some entries; return how many are gone."""
         rows = connection.execute(OLDEST, (self._after, self._limit(connection), PORTION)).fetchall()
         if not rows:
@@ -96,6 +97,8 @@ class _Entries:
         needed = self._needed | self._needed_since(connection, self._after, rows[-1][0])
         self._after = rows[-1][0]
         gone = [(at, size) for at, added, size in rows if added < self._added_before and at not in needed]
+        if gone:
+            begin()
         connection.executemany("DELETE FROM entry WHERE offset = ?", [(offset,) for offset, _ in gone])
         count_in_blocks(connection, gone, -1)
         # entries are added in the order of time: where none was old, none after it is, but where a clock was ahead
