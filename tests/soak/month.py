@@ -48,11 +48,13 @@ clock = "device-utc"
 max_packets_per_second = 0
 [sink.sqlite]
 file = "energy.db"
+flush_interval = "1s"
 [sink.intervals]
 use = "sqlite"
 file = "intervals.db"
 schema = "samples"
 interval = "5m"
+flush_interval = "1s"
 """
 
 MAX_GROWTH = 1.10
