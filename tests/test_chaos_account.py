@@ -50,6 +50,7 @@ def facts() -> Facts:
         dead_letters={},
         dropped={},
         lost=0,
+        uncounted=0,
     )
 
 

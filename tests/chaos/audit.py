@@ -4,7 +4,7 @@
 Pure: what there is goes in, what is wrong with it comes out, and a table for a person.
 """
 
-import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
@@ -29,8 +29,9 @@ class Facts:
 
     `sent` are the sendings of each packet, `excused` spans of the steady clock in which the program was not able to
     take what it was sent. `dead_letters` are those of each sink, `dropped` the readings that it passed over by its
-    limits. `lost` is how many readings the program says that the journal has lost; infinite: it does not know. `slots`
-    are PVOutput's counter of a meter, `slots_of`.
+    limits. `lost` is how many readings the program says that the journal has lost, and
+    `uncounted` how often it knew only of some: not of those of the last minute. `slots` are PVOutput's counter of a
+    meter, `slots_of`.
     """
 
     packets: Sequence[Packet]
@@ -40,7 +41,8 @@ class Facts:
     stored: Mapping[str, Stored]
     dead_letters: Mapping[str, set[Identity]]
     dropped: Mapping[str, int]
-    lost: float
+    lost: int
+    uncounted: int
     slots: Mapping[int, int] | None = None
     slots_of: str = ""
 
@@ -81,28 +83,30 @@ def settle(facts: Facts) -> Account:
     excused = [raw for raw in missing if all(_is_excused(facts, at) for at in facts.sent[raw])]
     unexplained = len(missing) - len(excused)
     strangers = sum(raw not in by_raw for raw in kept)
+    lost = facts.lost + facts.uncounted * _most_in_a_minute(facts.sent.values())
+    more = f", and {facts.uncounted} times some of the last minute" if facts.uncounted else ""
     lines = [
         f"packets sent: {sum(map(len, facts.sent.values()))}, of which different: {len(facts.sent)}",
         f"kept in the journal: {len(facts.kept)}, of which different: {len(kept)}",
         f"sent while the program could not take them, and not kept: {len(excused)}",
-        f"not kept without such a reason: {unexplained}; lost by damage, as the program says: {_as_text(facts.lost)}",
+        f"not kept without such a reason: {unexplained}; lost by damage, as the program says: {facts.lost}{more}",
     ]
-    wrong = (
-        [f"{unexplained} packets were sent to a running program and are not kept"] if unexplained > facts.lost else []
-    )
+    wrong = [f"{unexplained} packets were sent to a running program and are not kept"] if unexplained > lost else []
     wrong += [f"{strangers} readings are kept that nobody sent"] if strangers else []
     checked = [_line(name, facts, by_raw) for name in facts.stored]
     lines += [*_table(checked)]
     for line in checked:
-        wrong += _wrong(line, facts.lost)
+        wrong += _wrong(line, lost)
     wrong += _wrong_slots(facts, by_raw)
     if facts.slots is not None:
         lines.append(f"slots of five minutes at PVOutput: {len(facts.slots)}")
     return Account(lines, wrong)
 
 
-def _as_text(lost: float) -> str:
-    return str(int(lost)) if math.isfinite(lost) else "more than it can count"
+def _most_in_a_minute(sent: Iterable[Iterable[float]]) -> int:
+    """Return how many packets were sent in any minute at most."""
+    times = sorted(time for times in sent for time in times)
+    return max((number - bisect_left(times, time - 60) for number, time in enumerate(times, 1)), default=0)
 
 
 def _is_excused(facts: Facts, at: float) -> bool:
@@ -167,7 +171,7 @@ def expected_energy(
     }
 
 
-def _wrong(line: Line, lost: float) -> Iterator[str]:
+def _wrong(line: Line, lost: int) -> Iterator[str]:
     if line.doubled:
         yield f"{line.sink}: {line.doubled} readings are there twice"
     if line.missing > lost + line.dropped:

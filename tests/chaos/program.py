@@ -2,7 +2,6 @@
 """The program under test: it is started, killed and held, its disk filled, its clock set, its journal damaged."""
 
 import json
-import math
 import random
 import re
 import shutil
@@ -45,8 +44,12 @@ SALVAGED = 60.0
 QUIET = 0.7
 """Seconds for which a program that has nothing to do sleeps."""
 
-LOST = re.compile(r"(\d+) (?:readings? )?(?:is|are) lost|(\d+) readings? (?:is|are) not as")
-UNCOUNTED = re.compile(r"how many are lost is not known|what came in last may be lost")
+LOST = re.compile(
+    r"(\d+) (?:readings? )?(?:is|are) lost|(\d+) readings? (?:is|are) not as|lacks (\d+) readings? or more"
+)
+UNCOUNTED = re.compile(
+    r"how many are lost is not known|what came in last may be lost|at least \d+|or more of its newest"
+)
 HARMS: Mapping[str, Harm] = {harm.name: harm for harm in DAMAGES}
 
 
@@ -79,12 +82,14 @@ class Program:
         return (self.folder / "log.txt").read_text()
 
     @property
-    def lost(self) -> float:
-        """How many readings were lost by damage, as the program says; infinite where it says that it cannot know."""
-        log = self.log
-        return sum(int(number) for pair in LOST.findall(log) for number in pair if number) + (
-            math.inf if UNCOUNTED.search(log) else 0
-        )
+    def lost(self) -> int:
+        """How many readings were lost by damage, as the program says."""
+        return sum(int(number) for found in LOST.findall(self.log) for number in found if number)
+
+    @property
+    def uncounted(self) -> int:
+        """How often it said that it knows only of some that were lost: those of the last minute."""
+        return len(UNCOUNTED.findall(self.log))
 
     @property
     def journal(self) -> Path:

@@ -181,6 +181,7 @@ def _account(program: Program, lines: Lines, stores: Sequence[Store]) -> Account
             dead_letters=_dead_letters(journal),
             dropped={sink["name"]: sink["dropped"] or 0 for sink in sinks},
             lost=program.lost,
+            uncounted=program.uncounted,
             slots=roof.slots() if roof else None,
             slots_of=lines.meters[0].serial,
         )
