@@ -10,8 +10,7 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
@@ -214,7 +213,7 @@ class RunningSite:
         stopped = [one.name for one in self.sources.workers if one.failure]
         stopped += [one.table for one in self.sinks.workers if one.stop_reason]
         changes = site_changes(old, new, stopped)
-        new = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
+        new = evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
         factory = self._make_factory(new)
         if changes.is_naming_changed:
             factory.restore_identities()

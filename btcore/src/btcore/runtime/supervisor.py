@@ -9,8 +9,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler, Request
@@ -247,7 +246,7 @@ def _naming_the_file(site: Site) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        problems = [evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None
 
 

@@ -7,9 +7,7 @@ What it delivers, and when, is in `worker.py`.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve
 from btcore.config.site import Sink
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import Backlog
@@ -94,4 +92,4 @@ class SinkState:
         is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)
         if found is None or last is None or not is_waiting:
             return found
-        return attrs.evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))
+        return evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from time import monotonic
 
-import attrs
-
 from btcore.backoff import Backoff
 from btcore.calculate.sampling import SampleCache, Step
+from btcore.classes import evolve
 from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
@@ -92,7 +91,7 @@ class SinkWorker:
         self._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour)
         self._backoff = Backoff(sink.delivery.min_backoff, sink.delivery.max_backoff)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
-        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
+        delivery = evolve(sink.delivery, only_live=sink.only_live)
         self.backlog = Backlog(
             journal,
             self._decoders,

@@ -3,8 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.status import ReplayStatus, SinkStatus, State
 
 WORST: Sequence[State] = ("stopped", "failing", "waiting", "behind", "ok", "ended", "not running")
@@ -55,4 +54,4 @@ def _merge_replays(replays: Sequence[ReplayStatus]) -> ReplayStatus | None:
         return None
     sums = {name: sum(getattr(one, name) for one in same) for name in COUNTS}
     error = next((one.last_error for one in same if one.last_error), "")
-    return attrs.evolve(same[0], **sums, waiting=max(one.waiting for one in same), last_error=error)
+    return evolve(same[0], **sums, waiting=max(one.waiting for one in same), last_error=error)
