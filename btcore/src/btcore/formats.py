@@ -275,7 +275,8 @@ def _check_seconds(bits: object, labels: tuple[str, ...]) -> None:
     _check_bits(bits, "seconds_bits")
 
 
-def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> None:
+def _check_channels(channels: tuple[Channel, ...], in_order: tuple[str, ...]) -> None:
+    labels = frozenset(in_order)
     for channel in channels:
         if not isinstance(channel, Channel):
             raise TypeError(f"channels: expected Channels, found {describe_type(channel)}")

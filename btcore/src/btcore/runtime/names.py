@@ -57,7 +57,8 @@ class NameCheck:
     @classmethod
     def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "NameCheck":
         """Make the check of a site."""
-        return cls(named_channels(site), labels_by_format(site), heard)
+        names = named_channels(site)
+        return cls(names, labels_by_format(site) if names else {}, heard)  # 0.2 MB, of all formats
 
     def check(self) -> None:
         """Check, if it is time: log new mismatches at once, the others once an hour."""
