@@ -155,6 +155,7 @@ WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl
 LATER = {
     *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
     *("config.toml_mistakes", "values.virtual_channels", "workers.devices", "workers.draining", "device.meters"),
+    *("runtime.observation", "mending.commands", "mending.redelivery"),
     *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.table_reader"),
 }
 """Rooms that most runs never enter."""
