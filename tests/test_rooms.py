@@ -150,7 +150,7 @@ WHAT_ALL_NEED = (
 )
 """What a run needs by any means, with what those import by themselves."""
 
-WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl", "gc", "resource"}
+WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl", "gc", "mmap", "resource"}
 
 LATER = {
     *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
