@@ -228,6 +228,8 @@ class RunningSite:
         self._announce(sources)
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
         ending = {one.name for one in self.sinks.workers if one.table in changes.sinks.ending}
+        if self._sharing:
+            self._sharing.fitness.forget(changes.sinks.ending)
         self.sinks.replace(ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)

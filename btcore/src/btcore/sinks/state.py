@@ -4,6 +4,7 @@
 What it delivers, and when, is in `worker.py`.
 """
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -67,6 +68,13 @@ class SinkState:
         usual = BEHIND_AFTER + 2 * (delivery.interval + delivery.flush_interval + delivery.min_call_interval)
         is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
         return "behind" if is_late else "ok"
+
+    @property
+    def failing_for(self) -> float | None:
+        """For how many seconds it has failed, without being asked to wait; `math.inf`: it has stopped."""
+        if self.stop_reason:
+            return math.inf
+        return self._reporter.failing_for if self.word == "failing" else None
 
     def status(self, delivered: int, unwanted: int) -> SinkStatus:
         """Return its status; what was delivered and not selected is counted by the worker."""

@@ -73,6 +73,7 @@ class SinkWorker:
         """
         self.share = share
         self.is_superseded = False  # another program delivers this share now
+        self.is_left = False  # it has stopped, and its share was left to other programs
         self.table = sink.table
         self.name = str(share or sink.table)
         self._split_from = sink.split_from
@@ -167,6 +168,11 @@ class SinkWorker:
     def replay_status(self) -> ReplayStatus | None:
         """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
         return self._state.replay_status()
+
+    @property
+    def failing_for(self) -> float | None:
+        """For how many seconds it has failed; `math.inf`: it has stopped; None: it works, or was asked to wait."""
+        return self._state.failing_for
 
     @property
     def is_dry_run(self) -> bool:

@@ -11,11 +11,20 @@ WORST: Sequence[State] = ("stopped", "failing", "waiting", "behind", "ok", "ende
 """States, the one that a person should know of first."""
 
 
-def merge(name: str, plugin: str, parts: Iterable[tuple[int, SinkStatus]]) -> SinkStatus:
-    """Return the status of a sink from those of partitions; where there are none, others work them all."""
+def left(status: SinkStatus) -> tuple[None, SinkStatus]:
+    """Return what is told of a partition that has stopped here and was left to others: what waits is theirs."""
+    return None, attrs.evolve(status, waiting=0, oldest_waiting=None, dead_letters=0)
+
+
+def merge(name: str, plugin: str, parts: Iterable[tuple[int | None, SinkStatus]]) -> SinkStatus:
+    """Return the status of a sink from those of partitions; where there are none, others work them all.
+
+    A partition whose number is None is not worked here.
+    """
     numbers, found = [], []
     for number, status in parts:
-        numbers.append(number)
+        if number is not None:
+            numbers.append(number)
         found.append(status)
     if not found:
         return SinkStatus(name, plugin, "waiting", delivered=0, unwanted=0, dropped=0, partitions=())
