@@ -251,6 +251,25 @@ def test_commands_work_at_every_deliverer(small_archive: Archive) -> None:
     assert len(mine["partitions"]) == PARTITIONS // 2
 
 
+def test_who_cannot_deliver_leaves_its_share_to_others(small_archive: Archive) -> None:
+    """A deliverer with a wrong password stops; the others have all, and its status says why it has none."""
+    archive = small_archive
+    archive.wait_for_shares("one", "two")
+    archive.database.sql("CREATE USER stranger PASSWORD 'other'")
+    assert archive.running["two"].stop() == 0
+    other = '[sink.other]\nuse = "sqlite"\nfile = "other.db"\n'  # where all sinks have stopped, the program ends
+    site = archive.deliverer(other).replace("btcore@", "stranger@")
+    archive.running["two"] = archive.stack.enter_context(BtcoreProcess(archive.place("two"), site))
+    wait_for(lambda: "are left to other programs" in archive.running["two"].log, "two to leave what it has")
+    wait_for(lambda: archive.partitions("one") == list(range(PARTITIONS)), "one to have all")
+    archive.wait_for_more("two cannot deliver")
+    said = ask_once(archive.place("two") / "state", "status")["status"]["sinks"]
+    found = next(one for one in said if one["name"] == "store")
+    assert (found["state"], found["partitions"], found["waiting"]) == ("stopped", [], 0)
+    assert "password" in found["last_error"]["text"]
+    assert archive.partitions("one") == list(range(PARTITIONS))
+
+
 def refuse_one(archive: Archive, serial: str) -> DeadLetter:
     """Keep a reading as a dead letter, as a sink that refuses it does; return it."""
     url = next(line for line in archive.deliverer().splitlines() if line.startswith("journal")).split('"')[1]

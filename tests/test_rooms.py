@@ -150,11 +150,12 @@ WHAT_ALL_NEED = (
 )
 """What a run needs by any means, with what those import by themselves."""
 
-WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl", "gc", "resource"}
+WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl", "gc", "mmap", "resource"}
 
 LATER = {
     *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
     *("config.toml_mistakes", "values.virtual_channels", "workers.devices", "workers.draining", "device.meters"),
+    *("runtime.observation", "mending.commands", "mending.redelivery"),
     *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.table_reader"),
 }
 """Rooms that most runs never enter."""

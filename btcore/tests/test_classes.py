@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore.classes` makes what attrs makes."""
 
+import copy
+import inspect
+import pickle
+import typing
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 import pytest
@@ -11,18 +16,20 @@ from hypothesis import strategies as st
 
 from btcore import classes
 
-MAKERS = (attrs.frozen, attrs.define), (classes.frozen, classes.define)
+T = TypeVar("T")
+
+MAKERS = (attrs.frozen, attrs.define, attrs.field), (classes.frozen, classes.define, classes.field)
 
 
-def _family(frozen: Callable[..., Any], define: Callable[..., Any]) -> dict[str, Any]:
+def _family(frozen: Callable[..., Any], define: Callable[..., Any], field: Callable[..., Any]) -> dict[str, Any]:  # noqa: C901 - one after the other
     """Make the same classes by attrs, or by ours."""
 
     @frozen
     class Value:
         a: int
-        b: object = attrs.field(default="", repr=False)
-        c: object = attrs.field(default=None, eq=False)
-        d: object = attrs.field(default=0, repr=lambda _value: "...")
+        b: object = field(default="", repr=False)
+        c: object = field(default=None, eq=False)
+        d: object = field(default=0, repr=lambda _value: "...")
 
     @frozen
     class More(Value):
@@ -61,7 +68,63 @@ def _family(frozen: Callable[..., Any], define: Callable[..., Any]) -> dict[str,
     class Empty:
         pass
 
-    return {one.__name__: one for one in (Value, More, Changing, Identical, Named, Own, Empty)}
+    @frozen
+    class Rich:
+        a: int
+        _b: Any = field(factory=list, converter=tuple, metadata={"help": "b"})
+        c: Any = field(init=False)
+        d: str = field(default="d", kw_only=True)
+        e: int = field(init=False, default=7, eq=False)
+        f: Any = field(init=False, factory=dict, eq=False)
+        g: int = field(init=False, repr=False, eq=False)
+        shared: ClassVar[int] = 5
+
+        @c.default  # type: ignore[untyped-decorator]
+        def _find_c(self) -> int:
+            return self.a + len(self._b)
+
+        def __attrs_post_init__(self) -> None:
+            object.__setattr__(self, "g", self.c)
+
+    @define
+    class Base:
+        a: int = 1
+
+        def answer(self) -> int:
+            return self.a
+
+    @define
+    class Derived(Base):
+        b: int = 2
+
+        def answer(self) -> int:
+            return super().answer() + self.b
+
+        @property
+        def of_base(self) -> int:
+            return super().a
+
+    @frozen(kw_only=True)
+    class Checked:
+        a: int = field(validator=attrs.validators.ge(0))
+        b: Any = field()
+
+        @b.default  # type: ignore[untyped-decorator]
+        def _find_b(self) -> int:
+            return self.a
+
+    @define
+    class Converted:
+        a: int = field(converter=int, default=1)
+
+    @frozen
+    class Generic(typing.Generic[T]):
+        a: int = 1
+
+    every = Value, More, Changing, Identical, Named, Own, Empty, Rich, Base, Derived, Checked, Converted, Generic
+    for one in every:
+        one.__qualname__ = one.__name__  # as if it were not within a function
+    return {one.__name__: one for one in every}
 
 
 VALUES = st.tuples(st.integers(0, 2), st.sampled_from("xy"))
@@ -69,10 +132,8 @@ VALUES = st.tuples(st.integers(0, 2), st.sampled_from("xy"))
 THEIRS, OURS = (_family(*makers) for makers in MAKERS)
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name != "Empty"])
-@given(
-    one=st.tuples(st.integers(0, 2), st.sampled_from("xy")), other=st.tuples(st.integers(0, 2), st.sampled_from("xy"))
-)
+@pytest.mark.parametrize("name", [name for name in OURS if "b" in {one.alias for one in attrs.fields(THEIRS[name])}])
+@given(one=VALUES, other=VALUES)
 def test_they_compare_hash_and_show_themselves_as_attrs_has_it(
     name: str, one: tuple[int, str], other: tuple[int, str]
 ) -> None:
@@ -82,7 +143,7 @@ def test_they_compare_hash_and_show_themselves_as_attrs_has_it(
     assert (ours[0] != ours[1]) == (theirs[0] != theirs[1])
     if name != "Identical":  # which is shown by its address
         assert list(map(repr, ours)) == list(map(repr, theirs))
-    if name == "Changing":
+    if name in {"Changing", "Derived"}:
         with pytest.raises(TypeError, match="unhashable"):
             hash(ours[0])
     elif ours[0] == ours[1]:
@@ -112,3 +173,125 @@ def test_what_contains_itself_can_be_shown() -> None:
         one._b = [one]
         shown.append(repr(one))
     assert shown[0] == shown[1]
+
+
+NAMES = pytest.mark.parametrize("name", OURS)
+
+
+@NAMES
+def test_a_signature_is_that_of_attrs(name: str) -> None:
+    """A class is called with the same arguments, of the same kinds, with the same defaults."""
+    theirs, ours = (inspect.signature(family[name]) for family in (THEIRS, OURS))
+    assert [_plain(one) for one in ours.parameters.values()] == [_plain(one) for one in theirs.parameters.values()]
+    assert OURS[name].__match_args__ == THEIRS[name].__match_args__
+    assert inspect.get_annotations(OURS[name].__init__) == inspect.get_annotations(THEIRS[name].__init__)
+
+
+def _plain(parameter: inspect.Parameter) -> tuple[Any, ...]:
+    return parameter.name, parameter.kind, parameter.default
+
+
+@NAMES
+def test_attrs_knows_the_fields(name: str) -> None:
+    """`attrs.has` and `attrs.fields` answer for a class as if attrs had made it."""
+    assert attrs.has(OURS[name])
+    theirs, ours = (attrs.fields(family[name]) for family in (THEIRS, OURS))
+    assert list(map(_told, ours)) == list(map(_told, theirs))
+    assert attrs.fields_dict(OURS[name]).keys() == attrs.fields_dict(THEIRS[name]).keys()
+
+
+def _told(one: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of either
+    default = type(one.default) if isinstance(one.default, attrs.Factory) else one.default  # type: ignore[arg-type]
+    flags = one.init, one.eq, one.kw_only, one.inherited, bool(one.repr), bool(one.converter), bool(one.validator)
+    return one.name, one.alias, one.type, default, one.metadata, flags
+
+
+@pytest.mark.parametrize("family", [THEIRS, OURS], ids=["attrs", "ours"])
+def test_an_instance_has_its_defaults_its_conversions_and_its_own_values(family: dict[str, Any]) -> None:
+    """Factories, converters, defaults by a method, fields that are not given, and what comes after `__init__`."""
+    one = family["Rich"](1, [2, 3], d="x")
+    assert (one.a, one._b, one.c, one.d, one.e, one.f, one.g) == (1, (2, 3), 3, "x", 7, {}, 3)
+    assert family["Rich"](1)._b == ()
+    assert family["Rich"](1).f is not family["Rich"](1).f
+    assert attrs.asdict(one) == {"a": 1, "_b": (2, 3), "c": 3, "d": "x", "e": 7, "f": {}, "g": 3}
+    assert classes.values_of(one) == attrs.asdict(one, recurse=False)
+    assert (family["Derived"]().answer(), family["Derived"](4, 5).answer(), family["Derived"]().of_base) == (3, 9, 1)
+    assert family["Converted"]("3").a == 3
+    with pytest.raises(ValueError, match="must be >= 0"):
+        family["Checked"](a=-1)
+    assert family["Checked"](a=3).b == 3
+
+
+@pytest.mark.parametrize("family", [THEIRS, OURS], ids=["attrs", "ours"])
+@pytest.mark.parametrize(
+    "change",
+    [attrs.evolve, classes.evolve, copy.replace] if hasattr(copy, "replace") else [attrs.evolve, classes.evolve],
+)
+def test_a_copy_with_changes_has_those_and_all_else(family: dict[str, Any], change: Callable[..., Any]) -> None:
+    """What changes is named as in `__init__`; a name that is none is refused."""
+    one = family["Rich"](1, [2], d="x")
+    assert change(one, b=[4, 5]) == family["Rich"](1, [4, 5], d="x")
+    assert change(family["More"](1, e=6), a=2) == family["More"](2, e=6)
+    with pytest.raises(TypeError):
+        change(one, c=2)
+
+
+@pytest.mark.parametrize("family", [THEIRS, OURS], ids=["attrs", "ours"])
+def test_a_value_cannot_be_changed(family: dict[str, Any]) -> None:
+    """An attribute of a frozen instance is neither set nor deleted, and there are no others."""
+    one = family["Value"](1)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        one.a = 2
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del one.a
+    changing = family["Changing"](1)
+    changing.a = 2
+    assert changing == family["Changing"](2)
+    with pytest.raises(AttributeError):
+        changing.z = 2
+    assert weakref.ref(one)() is one
+
+
+@pytest.mark.parametrize("family", [THEIRS, OURS], ids=["attrs", "ours"])
+@pytest.mark.parametrize("name", ["Rich", "More", "Derived"])
+def test_a_copy_is_equal(family: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instances can be copied and pickled."""
+    one = family[name](1)
+    assert copy.copy(one) == copy.deepcopy(one) == one
+    monkeypatch.setitem(globals(), name, family[name])  # where pickle finds it by its name
+    assert pickle.loads(pickle.dumps(one)) == one
+
+
+@pytest.mark.parametrize("family", [THEIRS, OURS], ids=["attrs", "ours"])
+def test_attrs_can_make_a_class_of_one(family: dict[str, Any]) -> None:
+    """A plugin's class, which attrs makes, may have one of ours for its base, and is then attrs' own."""
+    value: Any = family["Value"]
+    changing: Any = family["Changing"]
+
+    @attrs.frozen
+    class Further(value):  # type: ignore[misc]
+        z: int = 9
+
+    @attrs.define(slots=False)
+    class Kept(changing):  # type: ignore[misc]
+        z: int = 9
+
+    class Undecorated(value):  # type: ignore[misc]
+        pass
+
+    further: Any = Further
+    kept: Any = Kept
+    one = further(1, "b")
+    assert repr(one).endswith("Further(a=1, c=None, d=..., z=9)")
+    assert classes.evolve(one, z=8) == further(1, "b", z=8) != one
+    assert kept(1, z=3) != kept(1, z=4)
+    assert classes.values_of(kept(1)) == {"a": 1, "_b": "", "z": 9}
+    assert Undecorated(1) == Undecorated(1) != family["Value"](1)
+
+
+def test_a_class_is_compiled_with_its_first_instance() -> None:
+    """Until then `__init__` is not written; afterwards it is a function as any other."""
+    made = _family(*MAKERS[1])["Derived"]
+    assert not inspect.isfunction(vars(made)["__init__"])
+    made()
+    assert inspect.isfunction(vars(made)["__init__"])

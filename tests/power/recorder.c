@@ -15,10 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MOST_FILES 1024
+#define MOST_MAPPINGS 64
 #define CREATED 1
 #define EMPTIED 2
 
@@ -26,6 +29,13 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char root[4096];
 static FILE *out;
 static char *names[MOST_FILES]; /* of the files below the directory that are open, by descriptor */
+
+static struct {
+    char *begin;
+    size_t length;
+    int descriptor;
+    off_t offset;
+} mappings[MOST_MAPPINGS]; /* of those files, to which a program may write; an end is a length of 0 */
 
 static struct {
     char call[16];
@@ -199,6 +209,68 @@ ssize_t write(int descriptor, const void *bytes, size_t length)
 
 PWRITE(pwrite, off_t)
 PWRITE(pwrite64, off64_t)
+
+/* --- mappings: seen is what the system writes to them, and not what a program stores there itself */
+
+#define MMAP(name, offset_type)                                                                             \
+    void *name(void *hint, size_t length, int protection, int flags, int descriptor, offset_type offset)    \
+    {                                                                                                       \
+        if (!(flags & MAP_SHARED) || !(protection & PROT_WRITE) || !name_of(descriptor))                    \
+            return REAL(name)(hint, length, protection, flags, descriptor, offset);                         \
+        pthread_mutex_lock(&lock);                                                                          \
+        void *done = REAL(name)(hint, length, protection, flags, descriptor, offset);                       \
+        for (int one = 0; done != MAP_FAILED && one <= MOST_MAPPINGS; one++) {                              \
+            if (one == MOST_MAPPINGS) {                                                                     \
+                fprintf(stderr, "recorder: there are too many mappings\n");                                 \
+                abort();                                                                                    \
+            }                                                                                               \
+            if (mappings[one].length)                                                                       \
+                continue;                                                                                   \
+            mappings[one].begin = done;                                                                     \
+            mappings[one].length = length;                                                                  \
+            mappings[one].descriptor = descriptor;                                                          \
+            mappings[one].offset = offset;                                                                  \
+            break;                                                                                          \
+        }                                                                                                   \
+        pthread_mutex_unlock(&lock);                                                                        \
+        return done;                                                                                        \
+    }
+
+MMAP(mmap, off_t)
+MMAP(mmap64, off64_t)
+
+int munmap(void *begin, size_t length)
+{
+    pthread_mutex_lock(&lock);
+    for (int one = 0; one < MOST_MAPPINGS; one++)
+        if (mappings[one].length && mappings[one].begin == (char *)begin)
+            mappings[one].length = 0;
+    int done = REAL(munmap)(begin, length);
+    pthread_mutex_unlock(&lock);
+    return done;
+}
+
+static int mapping_of(const char *place)
+{
+    for (int one = 0; one < MOST_MAPPINGS; one++)
+        if (place >= mappings[one].begin && place < mappings[one].begin + mappings[one].length)
+            return one;
+    return -1;
+}
+
+ssize_t readv(int descriptor, const struct iovec *places, int count)
+{
+    pthread_mutex_lock(&lock);
+    int one = count == 1 ? mapping_of(places->iov_base) : -1;
+    int fails = one >= 0 && is_failing("write", name_of(mappings[one].descriptor));
+    ssize_t done = fails ? -1 : REAL(readv)(descriptor, places, count);
+    if (done > 0 && one >= 0) {
+        off_t at = mappings[one].offset + ((char *)places->iov_base - mappings[one].begin);
+        put('W', mappings[one].descriptor, at, places->iov_base, done);
+    }
+    pthread_mutex_unlock(&lock);
+    return done;
+}
 
 #define PREAD(name, offset_type)                                                \
     ssize_t name(int descriptor, void *bytes, size_t length, offset_type offset) \

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.formats import Number
 
 Picker = Callable[[Mapping[str, Number]], tuple[Any, ...]]
@@ -23,7 +21,7 @@ class Indexes:
     """Where the values of each label are, in the order of the labels."""
 
     by_label: Mapping[str, int]
-    in_order: Callable[[Sequence[Number]], Sequence[Number]] = attrs.field(init=False)
+    in_order: Callable[[Sequence[Number]], Sequence[Number]] = field(init=False)
     """Returns numbers in the order of the labels."""
 
     @in_order.default

@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 PulseClass = Literal["water", "gas", "energy"]
 """What a pulse counter measures."""
@@ -47,20 +47,20 @@ class ChannelDescription:
     does not have.
     """
 
-    name: str = attrs.field(metadata={"help": "the name that every sink may use"})
-    area: str = attrs.field(default="", metadata={"help": "the room or the part of the site that it is in"})
-    unit: str = attrs.field(
+    name: str = field(metadata={"help": "the name that every sink may use"})
+    area: str = field(default="", metadata={"help": "the room or the part of the site that it is in"})
+    unit: str = field(
         default="",
         converter=_unit,
         validator=_check_unit,
         metadata={"help": "of a pulse counter: the unit of what it counts"},
     )
-    per_pulse: float = attrs.field(
+    per_pulse: float = field(
         default=1.0,
         validator=attrs.validators.gt(0.0),
         metadata={"help": "of a pulse counter: how many of unit a pulse is"},
     )
-    class_: PulseClass | None = attrs.field(
+    class_: PulseClass | None = field(
         default=None, metadata={"help": "of a pulse counter: what it measures: water, gas or energy"}
     )
 

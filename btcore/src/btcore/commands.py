@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import BtcoreError
 from btcore.settings import Kind, Polarity
 
@@ -25,7 +23,7 @@ class Table:
 
     name: str
     kind: Kind
-    instance: object = attrs.field(repr=False)
+    instance: object = field(repr=False)
     polarity: Polarity = "brultech"
 
 
@@ -59,12 +57,10 @@ class Configuration:
 
     file: Path
     tables: tuple[Table, ...]
-    channels: Mapping[str, str] = attrs.field(factory=dict)
-    journal: str = attrs.field(default="", repr=False)
-    ask: Callable[[str], Mapping[str, Any]] = attrs.field(default=_ask_nobody, repr=False, eq=False)
-    journalled: Callable[..., Iterator[tuple[str, int, str]]] = attrs.field(
-        default=_without_journal, repr=False, eq=False
-    )
+    channels: Mapping[str, str] = field(factory=dict)
+    journal: str = field(default="", repr=False)
+    ask: Callable[[str], Mapping[str, Any]] = field(default=_ask_nobody, repr=False, eq=False)
+    journalled: Callable[..., Iterator[tuple[str, int, str]]] = field(default=_without_journal, repr=False, eq=False)
 
 
 LoadConfiguration = Callable[[Path], Configuration]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 ROLES = ("source", "sink")
 
@@ -34,8 +34,8 @@ class Discovered:
     computer; otherwise it is merely possible. Raises TypeError or ValueError for anything else.
     """
 
-    kind: Literal["source", "sink"] = attrs.field(validator=_check)
-    text: str = attrs.field(validator=_check)
-    settings: Mapping[str, object] = attrs.field(factory=dict, validator=_check)
-    ask: tuple[str, ...] = attrs.field(default=(), validator=_check)
-    is_present: bool = attrs.field(default=True, validator=_check)
+    kind: Literal["source", "sink"] = field(validator=_check)
+    text: str = field(validator=_check)
+    settings: Mapping[str, object] = field(factory=dict, validator=_check)
+    ask: tuple[str, ...] = field(default=(), validator=_check)
+    is_present: bool = field(default=True, validator=_check)

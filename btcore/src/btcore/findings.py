@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A code: small letters, digits and hyphens."""
@@ -37,11 +37,11 @@ class Finding:
     them. Raises TypeError or ValueError for anything but text, and for a code that is not words with hyphens.
     """
 
-    code: str = attrs.field(validator=_check_code)
-    text: str = attrs.field(validator=_check_text)
-    advice: str = attrs.field(validator=_check_text)
-    where: str = attrs.field(default="", validator=_check_text)
-    settings: Mapping[str, object] = attrs.field(factory=dict, eq=False)
+    code: str = field(validator=_check_code)
+    text: str = field(validator=_check_text)
+    advice: str = field(validator=_check_text)
+    where: str = field(default="", validator=_check_text)
+    settings: Mapping[str, object] = field(factory=dict, eq=False)
 
 
 def _no_packets(_data: bytes) -> tuple[str, ...]:
@@ -70,4 +70,4 @@ class DiagnosisContext:
     received: bytes = b""
     kind: str = ""
     serials: tuple[str, ...] = ()
-    find_packets: Callable[[bytes], tuple[str, ...]] = attrs.field(default=_no_packets, repr=False)
+    find_packets: Callable[[bytes], tuple[str, ...]] = field(default=_no_packets, repr=False)

@@ -13,9 +13,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 T = TypeVar("T")
 
@@ -116,20 +114,20 @@ class Format:
     """
 
     name: str
-    labels: tuple[str, ...] = attrs.field(converter=_labels)
-    channels: tuple[Channel, ...] = attrs.field(converter=_channels)
+    labels: tuple[str, ...] = field(converter=_labels)
+    channels: tuple[Channel, ...] = field(converter=_channels)
     unpack: Callable[[bytes], Sequence[Number]]
     clock: Callable[[bytes], datetime | None] | None = None
     seconds_bits: int = 24
     reset_label: str | None = None
     reset_mask: int = 0
     family: Literal["", "ecm", "gem"] = ""
-    pulses: tuple[str, ...] = attrs.field(default=(), converter=_pulses)
-    index: Mapping[str, int] = attrs.field(init=False, repr=False)
-    counters: Mapping[str, int] = attrs.field(init=False, repr=False)
+    pulses: tuple[str, ...] = field(default=(), converter=_pulses)
+    index: Mapping[str, int] = field(init=False, repr=False)
+    counters: Mapping[str, int] = field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
-    _seconds: int = attrs.field(init=False, repr=False)
-    _is_certain: bool = attrs.field(default=False, init=False, repr=False)
+    _seconds: int = field(init=False, repr=False)
+    _is_certain: bool = field(default=False, init=False, repr=False)
 
     @index.default
     def _index(self) -> Mapping[str, int]:
@@ -277,7 +275,8 @@ def _check_seconds(bits: object, labels: tuple[str, ...]) -> None:
     _check_bits(bits, "seconds_bits")
 
 
-def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> None:
+def _check_channels(channels: tuple[Channel, ...], in_order: tuple[str, ...]) -> None:
+    labels = frozenset(in_order)
     for channel in channels:
         if not isinstance(channel, Channel):
             raise TypeError(f"channels: expected Channels, found {describe_type(channel)}")

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Self
 
-import attrs
 import pluggy
 
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.records import Batch, Chunk, Reading
 from btcore.text import describe_error, plural
 
@@ -149,7 +148,7 @@ class HookTotal:
     seconds: float = 0.0
     longest: float = 0.0
     readings: int = 0
-    answers: dict[str, int] = attrs.field(factory=dict)
+    answers: dict[str, int] = field(factory=dict)
 
     def add(self, call: HookCall) -> None:
         """Count a call."""

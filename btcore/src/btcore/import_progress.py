@@ -7,9 +7,7 @@ from collections.abc import Callable
 from logging import Logger
 from typing import TextIO
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.text import format_duration
 
 WIDTH = 30
@@ -29,13 +27,13 @@ class ImportProgress:
     log: Logger
     what: str
     unit: str = "rows"
-    out: TextIO = attrs.field(factory=lambda: sys.stderr)
+    out: TextIO = field(factory=lambda: sys.stderr)
     clock: Callable[[], float] = time.monotonic
     done: int = 0
-    _started: float = attrs.field(init=False)
-    _next: float = attrs.field(init=False)
-    _interval: float = attrs.field(init=False)
-    _is_shown: bool = attrs.field(init=False, default=False)
+    _started: float = field(init=False)
+    _next: float = field(init=False)
+    _interval: float = field(init=False)
+    _is_shown: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin to count."""

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition, Lock
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import Unavailable
 
 MAX_WAITING = 1024
@@ -206,7 +204,7 @@ class MeterCommands:
 class CommandLine:
     """The line of a source for one conversation."""
 
-    commands: MeterCommands = attrs.field(repr=False)
+    commands: MeterCommands = field(repr=False)
 
     def send(self, data: bytes, streams: Sequence[str] = ()) -> None:
         """Send bytes to the meter; return when the collector has taken them. Raises CommandFailed.

@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-import attrs
-
 from btcore.calculated import Calculated
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
@@ -57,12 +55,12 @@ class Chunk:
     address that is not text or is too long.
     """
 
-    data: bytes = attrs.field(converter=_bytes)
+    data: bytes = field(converter=_bytes)
     stream: str = ""
     time: datetime | None = None
     end: bool = False
-    clock: Iterator[datetime] | None = attrs.field(default=None, repr=False, eq=False)
-    address: str = attrs.field(default="", eq=False)
+    clock: Iterator[datetime] | None = field(default=None, repr=False, eq=False)
+    address: str = field(default="", eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -114,7 +112,7 @@ class Packet:
     format: Format
     serial: str
     raw: bytes
-    _numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False, alias="numbers")
+    _numbers: tuple[Number, ...] | None = field(default=None, eq=False, repr=False, alias="numbers")
 
     @property
     def numbers(self) -> tuple[Number, ...] | None:
@@ -178,7 +176,7 @@ class Piece:
     """A part of a stream: the bytes of one packet, or those between two (answers, a keep-alive, junk)."""
 
     data: bytes
-    packet: Packet | None = attrs.field(default=None, repr=False)
+    packet: Packet | None = field(default=None, repr=False)
 
 
 @frozen(eq=False)
@@ -205,20 +203,20 @@ class Reading:
     time: datetime
     format: Format
     serial: str
-    raw: bytes = attrs.field(repr=False)
+    raw: bytes = field(repr=False)
     source: str = ""
     offset: int = 0
     monotonic: int = 0
     boot: int = 0
     address: str = ""
     origin: str = ""
-    _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
-    _key: int | None = attrs.field(default=None, init=False, repr=False)
-    _continued: int = attrs.field(default=0, init=False, repr=False)
+    _numbers: tuple[Number, ...] | None = field(default=None, repr=False, alias="numbers")
+    _key: int | None = field(default=None, init=False, repr=False)
+    _continued: int = field(default=0, init=False, repr=False)
     """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
-    _taken: int = attrs.field(default=0, init=False, repr=False)
+    _taken: int = field(default=0, init=False, repr=False)
     """The number that its source has given it; 0 where it did not come in during this run."""
-    _continued_taken: int = attrs.field(default=0, init=False, repr=False)
+    _continued_taken: int = field(default=0, init=False, repr=False)
     """The number of the reading that it is known to continue: what the source has found out, no sink needs to."""
 
     def __attrs_post_init__(self) -> None:
@@ -331,9 +329,9 @@ class Sample:
     newer: Reading
     seconds: float | None
     reset: bool
-    _calculate: Callable[[], Mapping[str, Number]] = attrs.field(repr=False, alias="calculate")
-    _found: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
-    _values: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)
+    _calculate: Callable[[], Mapping[str, Number]] = field(repr=False, alias="calculate")
+    _found: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
+    _values: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
 
     @property
     def serial(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, Ty
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
@@ -219,24 +219,24 @@ class Context:
 
     name: str
     log: logging.Logger
-    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
+    channels: Mapping[str, str] = field(factory=dict, converter=_fixed)
     polarity: Polarity = "brultech"
     interval: Duration = Duration(0)
     dry_run: bool = False
-    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
-    splitter: Callable[[], Splitter] = attrs.field(default=_WithoutDecoders, repr=False)
-    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
+    stream_status: Callable[[str], StreamStatus] = field(default=lambda _stream: StreamStatus(), repr=False)
+    splitter: Callable[[], Splitter] = field(default=_WithoutDecoders, repr=False)
+    commands: MeterCommands = field(factory=MeterCommands, repr=False)
     checkpoint: str = ""
     once: bool = False
-    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict, repr=False)
-    delivery: Delivery = attrs.field(factory=Delivery, repr=False)
-    is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
-    site_status: Callable[[], Mapping[str, Any]] = attrs.field(default=dict, repr=False)
-    dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = attrs.field(
+    channel_descriptions: Mapping[str, ChannelDescription] = field(factory=dict, repr=False)
+    delivery: Delivery = field(factory=Delivery, repr=False)
+    is_replaced: Callable[[], bool] = field(default=lambda: False, repr=False)
+    site_status: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False)
+    dead_letters: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(
         default=lambda _request: {"letters": []}, repr=False
     )
-    tariff: "Tariff | None" = attrs.field(default=None, repr=False)
-    replay: Callable[..., bool] = attrs.field(default=lambda **_ask: False, repr=False)
+    tariff: "Tariff | None" = field(default=None, repr=False)
+    replay: Callable[..., bool] = field(default=lambda **_ask: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

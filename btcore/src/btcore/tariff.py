@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 MILLIONTHS = 1_000_000
 """The millionths of a unit of the currency."""
@@ -100,16 +100,14 @@ def _check_months(_owner: object, _field: object, text: str) -> None:
 class TimePrice:
     """A price that holds at some times only. All times are local. Raises ValueError for what is no such time."""
 
-    price: float = attrs.field(validator=_check_price, metadata={"help": "price of a kWh at these times"})
-    hours: str = attrs.field(
+    price: float = field(validator=_check_price, metadata={"help": "price of a kWh at these times"})
+    hours: str = field(
         default="0-24", validator=_check_hours, metadata={"help": 'hours of the day, such as "22-6" or "7:30-9, 17-20"'}
     )
-    days: str = attrs.field(
+    days: str = field(
         default="mon-sun", validator=_check_days, metadata={"help": 'days of the week, such as "mon-fri" or "sat, sun"'}
     )
-    months: str = attrs.field(
-        default="jan-dec", validator=_check_months, metadata={"help": 'months, such as "nov-mar"'}
-    )
+    months: str = field(default="jan-dec", validator=_check_months, metadata={"help": 'months, such as "nov-mar"'})
 
     def holds(self, month: int, weekday: int, minute: int) -> bool:
         """Whether it holds: in a month from 1, on a weekday from 0 (Monday), at a minute of the day."""
@@ -124,8 +122,8 @@ class TimePrice:
 class Prices:
     """What a kWh costs: `price`, but at some times another; the first of `times` that holds."""
 
-    price: float = attrs.field(validator=_check_price, metadata={"help": "price of a kWh from the grid"})
-    times: tuple[TimePrice, ...] = attrs.field(
+    price: float = field(validator=_check_price, metadata={"help": "price of a kWh from the grid"})
+    times: tuple[TimePrice, ...] = field(
         default=(), metadata={"help": "other prices at some times; the first that holds counts"}
     )
 
@@ -139,7 +137,7 @@ class Prices:
 class Tier(Prices):
     """What a kWh costs above so many in a billing cycle."""
 
-    above: float = attrs.field(
+    above: float = field(
         validator=attrs.validators.gt(0.0), metadata={"help": "kWh in a billing cycle above which this tier begins"}
     )
 
@@ -148,16 +146,14 @@ class Tier(Prices):
 class Rate(Prices):
     """All that a contract says. Raises ValueError for tiers that do not rise."""
 
-    tiers: tuple[Tier, ...] = attrs.field(
-        default=(), metadata={"help": "other prices above so many kWh in a billing cycle"}
-    )
-    export_price: float = attrs.field(
+    tiers: tuple[Tier, ...] = field(default=(), metadata={"help": "other prices above so many kWh in a billing cycle"})
+    export_price: float = field(
         default=0.0, validator=_check_price, metadata={"help": "what a kWh that goes to the grid earns"}
     )
-    standing_charge: float = attrs.field(
+    standing_charge: float = field(
         default=0.0, validator=_check_positive, metadata={"help": "what a month costs without any energy"}
     )
-    daily_charge: float = attrs.field(
+    daily_charge: float = field(
         default=0.0, validator=_check_positive, metadata={"help": "what a day costs without any energy"}
     )
 
@@ -182,7 +178,7 @@ class Rate(Prices):
 class RateChange(Rate):
     """A rate that holds from a day on."""
 
-    from_: date = attrs.field(metadata={"help": "the day from which this holds, such as 2026-01-01"})
+    from_: date = field(metadata={"help": "the day from which this holds, such as 2026-01-01"})
 
 
 def _check_currency(_owner: object, _field: object, text: str) -> None:
@@ -194,14 +190,14 @@ def _check_currency(_owner: object, _field: object, text: str) -> None:
 class Tariff(Rate):
     """The table [tariff]: the first rate, and those that followed. Raises ValueError for changes out of order."""
 
-    currency: str = attrs.field(validator=_check_currency, metadata={"help": 'code of the currency: "EUR", "USD"'})
-    billing_start: date = attrs.field(
+    currency: str = field(validator=_check_currency, metadata={"help": 'code of the currency: "EUR", "USD"'})
+    billing_start: date = field(
         default=date(2020, 1, 1), metadata={"help": "any day on which a billing cycle began, such as 2026-03-15"}
     )
-    billing_months: int = attrs.field(
+    billing_months: int = field(
         default=1, validator=attrs.validators.in_((1, 2, 3, 4, 6, 12)), metadata={"help": "months of a billing cycle"}
     )
-    changes: tuple[RateChange, ...] = attrs.field(default=(), metadata={"help": "the rates that followed, in order"})
+    changes: tuple[RateChange, ...] = field(default=(), metadata={"help": "the rates that followed, in order"})
 
     def __attrs_post_init__(self) -> None:
         """Check the order of the changes, too."""

@@ -226,6 +226,13 @@ def test_no_file_is_removed_to_get_round_the_lock(state: Path, lock: state_direc
     assert (state / "lock").exists()
 
 
+def test_a_look_at_the_lock_writes_nothing(state: Path, lock: state_directory.Lock) -> None:
+    """It is done each second: a file whose time is set then is written down by the file system each five seconds."""
+    os.utime(state / "lock", (0, 0))
+    assert not lock.check()
+    assert (state / "lock").stat().st_mtime == 0
+
+
 def test_a_directory_that_was_removed_is_locked_again(state: Path, lock: state_directory.Lock) -> None:
     """It is made again, which is said once, and a second program is refused."""
     shutil.rmtree(state)

@@ -11,6 +11,7 @@ import pytest
 from helpers.journal_entries import raw_entry
 from helpers.times import START
 
+from btcore import Stop
 from btcore.config.site import Sink, Site
 from btcore.journal import Checkpoint
 from btcore.journal.memory import MemoryJournal
@@ -20,6 +21,8 @@ from btcore.runtime.running_site import RunningSite
 from btcore.settings import Delivery
 from btcore.testing import wait_for
 from btcore.workers.factory import RunOptions
+from btcore.workers.fitness import FAILING, FAILING_AGAIN, RETURN, Fitness
+from btcore.workers.sharing import Sharing
 
 TABLE = "sink.store"
 
@@ -35,14 +38,15 @@ class InParts(MemoryJournal):
         self.parts = [MemoryJournal() for _ in range(self.partitions)]
         self.mine = {Share(TABLE, number) for number in range(self.partitions)}
         self.working: Collection[Share] = ()
+        self.unfit: Collection[str] = ()
 
     def partition(self, number: int) -> MemoryJournal:
         """Return one."""
         return self.parts[number]
 
-    def hold(self, _sinks: Sequence[str], working: Collection[Share]) -> Collection[Share]:
+    def hold(self, _sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> Collection[Share]:
         """Return those that are ours."""
-        self.working = working
+        self.working, self.unfit = working, unfit
         return self.mine
 
     def wake(self) -> None:
@@ -128,6 +132,70 @@ def test_who_was_superseded_ends_and_the_run_goes_on(running: RunningSite, journ
     assert not running.health.has_failed()
     wait_for(checked(running, lambda: first not in running.sinks.workers and len(names(running)) == 3), "a new one")
     assert running.is_alive
+
+
+def test_what_cannot_be_delivered_here_is_left_and_tried_again_later(
+    running: RunningSite, journal: InParts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sink all of whose workers have stopped is unfit; what was left stays to be seen, until it is tried again."""
+    now = [0.0]
+    sharing = cast("Sharing", running._sharing)
+    sharing.fitness = Fitness(lambda: now[0])
+    first = running.sinks.workers[0]
+    first._stopped(Stop("wrong password"))
+    running.check()
+    assert not journal.unfit  # one partition says nothing of the program
+    for worker in running.sinks.workers:
+        worker._stopped(Stop("wrong password"))
+        worker.end()
+    wait_for(lambda: not any(one.thread.is_alive() for one in running.sinks.workers), "the threads to end")
+    for worker in running.sinks.workers:
+        worker.has_ended = False
+    running.check()
+    assert (set(journal.unfit), set(journal.working)) == ({TABLE}, set())
+    journal.mine = set()
+    running.check()
+    assert "wrong password" in caplog.text
+    assert "tries again in 10 min" in caplog.text
+    [found] = running.status().sinks
+    assert (found.state, found.partitions) == ("stopped", ())
+    now[0] = RETURN
+    wait_for(checked(running, lambda: not names(running)), "what was left to be forgotten")
+    assert not journal.unfit
+    journal.mine = {Share(TABLE, 1)}
+    wait_for(checked(running, lambda: names(running) == [f"{TABLE} partition 1"]), "it to be tried again")
+    assert running.sinks.workers[0] is not first
+
+
+@attrs.define
+class Failing:
+    """What is looked at of a worker."""
+
+    failing_for: float | None
+    table: str = TABLE
+    is_left: bool = False
+    has_ended: bool = False
+    delivered: int = 0
+
+
+def test_a_sink_that_fails_for_long_is_unfit_and_a_doubted_one_soon() -> None:
+    """After two minutes all of them; within seconds where it has not worked since; one that works makes it fit."""
+    now = [0.0]
+    fitness = Fitness(lambda: now[0])
+
+    def is_unfit(*seconds: float | None, delivered: int = 0) -> bool:
+        workers = [Failing(one, delivered=delivered) for one in seconds]
+        return TABLE in fitness.look([TABLE], cast("Any", workers))
+
+    assert not is_unfit(FAILING_AGAIN, FAILING_AGAIN)
+    assert not is_unfit(FAILING, None)
+    assert is_unfit(FAILING, FAILING)
+    assert is_unfit()
+    now[0] = RETURN
+    assert not is_unfit()
+    assert is_unfit(FAILING_AGAIN)
+    assert not is_unfit(None, delivered=1)
+    assert not is_unfit(FAILING_AGAIN)
 
 
 def test_requests_are_asked_of_all_partitions(journal: InParts) -> None:

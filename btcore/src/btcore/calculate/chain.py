@@ -8,8 +8,6 @@ decided in `chains.py`, by the rank that is given here.
 from array import array
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, has_early, new_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.transition import (
@@ -22,7 +20,7 @@ from btcore.calculate.transition import (
     seconds_between_arrivals,
     transition_between,
 )
-from btcore.classes import define, frozen
+from btcore.classes import define, evolve, field, frozen
 from btcore.formats import Format
 from btcore.records import Reading
 
@@ -93,7 +91,7 @@ class Chain:
     complement: Reading | None = None
     is_adjacent: bool = False
     former: Reading | None = None
-    routes: set[Route] = attrs.field(factory=set)
+    routes: set[Route] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Begin with the route of the reading."""
@@ -153,11 +151,11 @@ class SerialState:
     delivered: int = 0
     lifetime_reading: Reading | None = None
     lifetime: Lifetime = NEW
-    late_runs: list[LateRun] = attrs.field(factory=list)
+    late_runs: list[LateRun] = field(factory=list)
     late: int = 0
     switches: int = 0
     is_several: bool = False
-    recent: "array[int]" = attrs.field(factory=lambda: array("q", bytes(8 * MAX_RECENT)))
+    recent: "array[int]" = field(factory=lambda: array("q", bytes(8 * MAX_RECENT)))
     recent_index: int = 0
 
     def is_repeated(self, raw: bytes) -> bool:
@@ -198,7 +196,7 @@ class SerialState:
         else:
             self.lifetime = grow_lifetime(self.lifetime_reading, self.lifetime, link)
         self.lifetime_reading = link.reading
-        return attrs.evolve(link, lifetime=self.lifetime) if self.lifetime else link
+        return evolve(link, lifetime=self.lifetime) if self.lifetime else link
 
     def add_late(self, reading: Reading) -> LateRun:
         """Add a late reading to the run that it continues, or to a new one: several meters may be late at once."""

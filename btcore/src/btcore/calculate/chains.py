@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 
-import attrs
-
 from btcore.calculate.chain import COMPLEMENT, UNPROVEN, Chain, ChainBaseline, SerialState, keys, resume, route_of
 from btcore.calculate.lifetime import carry_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.notices import Notice, new_baseline, new_number, two_meters
 from btcore.calculate.transition import SLOW_ROUTE_DELAY, NoSample, Transition, comparable, is_same_meter, precedes
+from btcore.classes import evolve
 from btcore.records import Reading
 
 MAX_METERS = 1024
@@ -86,7 +85,7 @@ class Chains:
         if repeated and state.chains:
             is_repeat = route_of(state.chains[-1].last) != route_of(reading)
             if is_repeat or reading.format.has_seconds:  # without, an idle meter sends the same again and again
-                return attrs.evolve(self._skip(reading, NoSample.DUPLICATE), is_repeat=is_repeat)
+                return evolve(self._skip(reading, NoSample.DUPLICATE), is_repeat=is_repeat)
         if state.chains and (plain := state.continue_plainly(reading)) is not None:
             return plain
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)

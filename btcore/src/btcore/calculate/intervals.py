@@ -9,15 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 
-import attrs
-
 from btcore.calculate.chains import Chains
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_links
 from btcore.calculate.sampling import Step, baselines_of, guarded_sample
 from btcore.calculate.transition import Transition
-from btcore.classes import define
+from btcore.classes import define, evolve, field
 from btcore.journal import START, Offset
 from btcore.origin import DERIVED
 from btcore.records import Reading, Sample
@@ -58,7 +56,7 @@ class _Run:
         continued = link.transition is Transition.CONTINUED and link.complement is None and link.next_complement is None
         only_rose = continued and counters_rose(last, link.reading, link.reading.seconds - last.seconds)
         if only_rose and self._only_rose:
-            self.links[-1] = attrs.evolve(link, before=self.links[-2].reading)
+            self.links[-1] = evolve(link, before=self.links[-2].reading)
         else:
             self.links.append(link)
         self._only_rose = only_rose
@@ -76,7 +74,7 @@ class _MeterInterval:
     """The runs of one meter within one interval, and the offset of the entry before the first reading."""
 
     after: Offset
-    runs: list[_Run] = attrs.field(factory=list)
+    runs: list[_Run] = field(factory=list)
 
 
 @define

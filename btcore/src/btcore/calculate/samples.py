@@ -9,8 +9,6 @@ its channels counted in `energy.py`; which readings make a sample is decided in 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
-import attrs
-
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
@@ -22,6 +20,7 @@ from btcore.calculate.transition import (
     elapsed_between,
     transition_between,
 )
+from btcore.classes import evolve
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample, is_known_to_continue
 from btcore.settings import Polarity
@@ -101,7 +100,7 @@ def _sample_of_ends(links: Sequence[Link], parts: Sequence[Sample], polarity: Po
         return None
     if not all(counters_rose(one.older, one.newer, one.seconds or 0) for one in parts):
         return None
-    ends = attrs.evolve(links[-1], before=links[0].reading, transition=Transition.CONTINUED, complement=None)
+    ends = evolve(links[-1], before=links[0].reading, transition=Transition.CONTINUED, complement=None)
     sample = sample_of_link(ends, polarity)
     if sample.seconds != length:
         return None

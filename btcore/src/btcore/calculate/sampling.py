@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
 
-import attrs
-
 from btcore.calculate.chain import COMPLEMENT
 from btcore.calculate.chains import Chains
 from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_link
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.formats import Number
 from btcore.journal import Baseline, Offset
 from btcore.records import Reading, Sample
@@ -32,7 +30,7 @@ class Step:
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
     offset: Offset
-    baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
+    baselines: Mapping[str, Baseline] = field(factory=dict)
 
 
 class Sampler(Protocol):

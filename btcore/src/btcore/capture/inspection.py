@@ -6,10 +6,8 @@ What bytes are is `decode/recognition.py`'s; what is said of a source that runs 
 
 from collections.abc import Callable
 
-import attrs
-
 from btcore.capture.files import CaptureError
-from btcore.classes import define
+from btcore.classes import define, evolve, field
 from btcore.decode.framing import Stream, StreamCounts
 from btcore.decode.recognition import SAMPLE, UNDONE, Kind, recognize
 
@@ -35,10 +33,10 @@ class Inspection:
     file: str
     formats: tuple[str, ...]
     say: Callable[[str], None]
-    counts: StreamCounts = attrs.field(factory=StreamCounts)
+    counts: StreamCounts = field(factory=StreamCounts)
     _damage: int = 0
     _has_undone: bool = False
-    _samples: dict[str, bytes] = attrs.field(factory=dict)
+    _samples: dict[str, bytes] = field(factory=dict)
     _unwanted: str = ""
 
     def saw(self, name: str, data: bytes, stream: Stream) -> None:
@@ -73,5 +71,5 @@ class Inspection:
     def _kind(self, sample: bytes) -> Kind:
         kind = recognize(sample, self.formats, unwanted=self._unwanted, damaged=self.counts.damaged > 0)
         if kind.name.startswith("left out"):
-            return attrs.evolve(kind, advice="Add it to --formats")
+            return evolve(kind, advice="Add it to --formats")
         return kind

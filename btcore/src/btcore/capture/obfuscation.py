@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Literal
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve, field
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Layout, is_frame
 from btcore.records import Chunk
 
@@ -38,9 +36,9 @@ _BY_CODE = {code: [layout for layout in LAYOUTS if layout.code == code] for code
 class Obfuscation:
     """What was replaced: `numbers` by what, and how many `bytes` of the chunks were outside of any packet."""
 
-    numbers: dict[int, int] = attrs.field(factory=dict)
+    numbers: dict[int, int] = field(factory=dict)
     outside: int = 0
-    _free: Iterator[int] = attrs.field(factory=lambda: count(1), init=False)
+    _free: Iterator[int] = field(factory=lambda: count(1), init=False)
 
     def of(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         """Return the chunks with other serial numbers; sizes, times and streams stay."""
@@ -56,7 +54,7 @@ class Obfuscation:
     def _cut(self, chunk: Chunk, data: bytearray, taken: dict[str, int]) -> Chunk:
         begin = taken[chunk.stream]
         taken[chunk.stream] = end = begin + len(chunk.data)
-        return attrs.evolve(chunk, data=bytes(data[begin:end]))
+        return evolve(chunk, data=bytes(data[begin:end]))
 
     def _replace(self, data: bytearray) -> None:
         """Replace the numbers in the bytes of one stream."""

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 
 MAX_FRAME = 1 << 18
 """Bytes of the longest frame that any tool records; a longer one is damaged."""
@@ -113,7 +111,7 @@ class _Section:
     """One section: its byte order, and the interfaces so far."""
 
     order: str
-    interfaces: list[_Interface] = attrs.field(factory=list)
+    interfaces: list[_Interface] = field(factory=list)
 
     def block(self, kind: int, body: bytes) -> Frame | None:
         """Return the frame of a block; None if it has none."""

@@ -12,10 +12,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-import attrs
-
 from btcore.capture.pcap import Frame
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 
 MAX_FLOWS = 4096
 """Directions of connections that are followed at once; above it, the one silent for longest is ended."""
@@ -232,7 +230,7 @@ class _Flow:
     has_ended: bool = False
     waiting: int = 0
     _next: int = 0
-    _held: dict[int, tuple[bytes, datetime | None]] = attrs.field(factory=dict)
+    _held: dict[int, tuple[bytes, datetime | None]] = field(factory=dict)
 
     def _start(self, sequence: int) -> int:
         """Return where a segment starts; of all starts with this 32-bit number, the one nearest to the next byte."""

@@ -8,10 +8,9 @@ What there is to choose from comes from the plugins (`doctor/nearby.py`), and ea
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-import attrs
 import tomli
 
-from btcore.classes import define, frozen
+from btcore.classes import define, evolve, field, frozen
 from btcore.cli.questions import ask, ask_secret, choose, confirm, show
 from btcore.discovered import Discovered
 from btcore.discovery import find, installed, kinds_of
@@ -74,7 +73,7 @@ class Interview:
     seconds: float
     usual: Collection[str] = ()
     without: Collection[str] = ()
-    tables: list[TableText] = attrs.field(factory=list)
+    tables: list[TableText] = field(factory=list)
 
     def hold(self) -> list[TableText]:
         """Ask; return the tables that are wanted. Raises Unavailable where the answers end."""
@@ -132,7 +131,7 @@ class Interview:
             show(f"That did not work: {error}")
             heard = {}
         by_offer = {id(able[name]): serials for name, serials in heard.items()}
-        found = [attrs.evolve(offer, heard=by_offer.get(id(offer), ())) for offer in offers]
+        found = [evolve(offer, heard=by_offer.get(id(offer), ())) for offer in offers]
         return sorted(found, key=lambda offer: not offer.heard)
 
     def _source(self, offer: Offer) -> TableText | None:

@@ -11,9 +11,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Generic, TypeVar
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.text import plain, shortened
 
 PATIENCE = 10.0
@@ -26,9 +24,9 @@ Found = TypeVar("Found")
 class Look(Generic[Found]):
     """What came of it: `found` has one thing, or none if it does not return. `faults`: what else it did meanwhile."""
 
-    found: list[Found] = attrs.field(factory=list)
-    errors: list[BaseException] = attrs.field(factory=list)
-    faults: list[str] = attrs.field(factory=list)
+    found: list[Found] = field(factory=list)
+    errors: list[BaseException] = field(factory=list)
+    faults: list[str] = field(factory=list)
 
 
 def look(at: Callable[[], Found]) -> Look[Found]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from btcore import predecessor
+from btcore.classes import evolve
 from btcore.config.channel_names import read_channels
 from btcore.config.claims import Claims
 from btcore.config.hosting import is_hosted, origin_notice
@@ -85,12 +84,12 @@ class _Loader:
         sources = data.get("source")
         self.meters = read_meters(data, findings, context, sources if isinstance(sources, dict) else ())
         names = self.meters.names
-        context = attrs.evolve(context, meters=names)
+        context = evolve(context, meters=names)
         self.descriptions = read_channels(data, findings, self.known, context)
-        context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
+        context = evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
         self.virtual = self._virtual_channels(data.get("channels"), context)
         self.channels = {key: one.name for key, one in self.descriptions.items()}
-        context = attrs.evolve(context, channels=self.channels)
+        context = evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
         self.top = settings_of(Site) if "state" in data else site_settings()  # its default is looked for only if used
 
@@ -352,7 +351,7 @@ def _dotted(kind: Kind, name: str, table: Mapping[str, object]) -> str:
 
 def _delivery(cls: type, given: Values) -> Delivery:
     default: Delivery = getattr(cls, "delivery", Delivery())
-    return attrs.evolve(default, **given)
+    return evolve(default, **given)
 
 
 def _list_known(known: Sequence[str]) -> str:

@@ -8,9 +8,7 @@ Whether two meters send the same number is decided in `sources/identity.py`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.config.problems import Problems
 from btcore.formats import MAX_NAME
 from btcore.settings import setting
@@ -149,7 +147,7 @@ class MeterTable:
     replaces: tuple[str, ...] = setting(
         default=(), help="the serial numbers of the meters that it replaces; their counters are continued"
     )
-    kind: MeterKind | None = attrs.field(
+    kind: MeterKind | None = field(
         default=None,
         metadata={"help": "what it is, by its packets; packets of another kind are another meter's"},
     )

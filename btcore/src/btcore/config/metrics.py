@@ -3,9 +3,7 @@
 
 from collections.abc import Mapping
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.config.claims import Claims
 from btcore.config.problems import Problems
 from btcore.config.tables import Reader
@@ -20,7 +18,7 @@ KEY = "metrics"
 class MetricsSettings:
     """The settings of [metrics]."""
 
-    listen: str = attrs.field(
+    listen: str = field(
         default="",
         metadata={
             "help": "HOST:PORT of an HTTP server with /metrics for Prometheus and /health; empty: none",

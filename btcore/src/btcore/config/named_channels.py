@@ -33,7 +33,7 @@ def named_channels(site: Site) -> list[NamedChannel]:
     """Return the meters and channels that a configuration names, without duplicates."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
     meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
-    labels = frozenset().union(*labels_by_format(site).values())
+    labels = frozenset().union(*labels_by_format(site).values()) if site.channels else frozenset()
     channels = [NamedChannel(*split_channel(key, labels), "channels", key) for key in site.channels]
     return list(dict.fromkeys([*tables, *meters, *channels, *_of_virtual_channels(site)]))
 

@@ -4,9 +4,7 @@
 import json
 import re
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
@@ -27,9 +25,9 @@ class Problems:
 
     file: str
     document: TomlDocument
-    problems: list[Problem] = attrs.field(factory=list)
-    secrets: list[str] = attrs.field(factory=list, repr=False)
-    warnings: list[Problem] = attrs.field(factory=list)
+    problems: list[Problem] = field(factory=list)
+    secrets: list[str] = field(factory=list, repr=False)
+    warnings: list[Problem] = field(factory=list)
 
     def add(self, path: Key, message: str) -> None:
         """Add a mistake at a key."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import frozen
+from btcore.classes import evolve, field, frozen
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
@@ -52,48 +52,46 @@ class Source:
     name: str
     table: str
     plugin: str
-    instance: object = attrs.field(repr=False)
-    formats: tuple[str, ...] = attrs.field(
-        default=(), metadata={"help": "accept only these packet formats; empty: all"}
-    )
-    clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
+    instance: object = field(repr=False)
+    formats: tuple[str, ...] = field(default=(), metadata={"help": "accept only these packet formats; empty: all"})
+    clock: Literal["arrival", "device-utc", "device-local"] = field(
         default="arrival",
         metadata={"help": "what sets the time of a reading: its arrival, or the meter's clock in UTC or local time"},
     )
-    meters: tuple[Serial, ...] = attrs.field(
+    meters: tuple[Serial, ...] = field(
         default=(),
         metadata={"help": "accept only these meters, by serial number; empty: all, up to max_new_meters_per_day"},
     )
-    serial: str = attrs.field(
+    serial: str = field(
         default="",
         validator=_check_serial,
         metadata={
             "help": "the serial number that its one meter goes by, whatever it sends (an ECM-1240 may send 000000)"
         },
     )
-    max_new_meters_per_day: int = attrs.field(
+    max_new_meters_per_day: int = field(
         default=256,
         validator=attrs.validators.ge(0),
         metadata={"help": "maximum number of new meters in a day when meters is empty; 0: no limit"},
     )
-    max_packets_per_second: float = attrs.field(
+    max_packets_per_second: float = field(
         default=2.0,
         validator=attrs.validators.ge(0),
         metadata={"help": "maximum rate of packets from each meter, after a burst of up to 20,000; 0: no limit"},
     )
-    sync_clock: bool = attrs.field(
+    sync_clock: bool = field(
         default=False,
         metadata={
             "help": "set the clock of each GEM that is wrong, in UTC with clock = device-utc, else in local time"
         },
     )
-    min_backoff: Duration = attrs.field(
+    min_backoff: Duration = field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),
         metadata={"help": "wait after the first failure; it doubles with each further failure"},
     )
-    max_backoff: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
-    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
+    max_backoff: Duration = field(default=Duration(60), metadata={"help": "longest wait after a failure"})
+    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
     is_derived: bool = False
 
     @property
@@ -113,11 +111,11 @@ class Sink:
     name: str
     table: str
     plugin: str
-    instance: object = attrs.field(repr=False)
+    instance: object = field(repr=False)
     delivery: Delivery
     split_from: str = ""
     hosted: bool = False
-    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
+    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
 
     @property
     def only_live(self) -> bool:
@@ -132,21 +130,21 @@ class Decoder:
     name: str
     table: str
     plugin: str
-    instance: object = attrs.field(repr=False)
-    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
+    instance: object = field(repr=False)
+    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
 
 
 @frozen
 class JournalSettings:
     """The settings of the table [journal]; a `journal` that is a text is short for one with `use` alone."""
 
-    use: str = attrs.field(
+    use: str = field(
         default=DEFAULT,
         repr=describe_url,
         validator=check_journal,
         metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
     )
-    sync: Sync = attrs.field(
+    sync: Sync = field(
         default="normal",
         metadata={
             "help": "normal: a power cut costs the readings of about the last half minute; always: each reading is on"
@@ -165,39 +163,37 @@ class Site:
     """
 
     file: Path
-    state: Path = attrs.field(
-        metadata={"help": "directory of the journal, which also keeps the checkpoint of each sink"}
-    )
-    polarity: Polarity = attrs.field(
+    state: Path = field(metadata={"help": "directory of the journal, which also keeps the checkpoint of each sink"})
+    polarity: Polarity = field(
         default="brultech",
         metadata={"help": "sign of a channel's power; brultech: consumption is positive; btmon: as btmon had it"},
     )
-    retention: Duration = attrs.field(
+    retention: Duration = field(
         default=Duration(30 * 86_400),
         metadata={"help": "how long the journal keeps a reading after every sink has delivered it"},
     )
-    journal: str = attrs.field(
+    journal: str = field(
         default=DEFAULT,
         repr=describe_url,
         validator=check_journal,
         metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
     )
     sync: Sync = "normal"
-    max_journal_bytes: int = attrs.field(
+    max_journal_bytes: int = field(
         default=8_000_000_000,
         validator=attrs.validators.ge(0),
         metadata={"help": "maximum size of the journal; a full journal accepts no new readings; 0: no limit"},
     )
-    meters: Meters = attrs.field(factory=Meters)
-    channels: Mapping[str, str] = attrs.field(factory=dict)
-    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
+    meters: Meters = field(factory=Meters)
+    channels: Mapping[str, str] = field(factory=dict)
+    channel_descriptions: Mapping[str, ChannelDescription] = field(factory=dict)
     virtual_channels: "tuple[VirtualChannel, ...]" = ()
-    metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
+    metrics: MetricsSettings = field(factory=MetricsSettings)
     tariff: "Tariff | None" = None
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
-    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -237,7 +233,7 @@ def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = Fal
 def site_settings() -> tuple[Setting, ...]:
     """Return the settings of the top level."""
     return tuple(
-        attrs.evolve(entry, default=default_state()) if entry.name == "state" else entry for entry in settings_of(Site)
+        evolve(entry, default=default_state()) if entry.name == "state" else entry for entry in settings_of(Site)
     )
 
 
@@ -261,7 +257,7 @@ def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMAT
 
 
 def _with_choices(entry: Setting, choices: Mapping[str, tuple[str, ...]]) -> Setting:
-    return attrs.evolve(entry, choices=choices.get(entry.name, entry.choices))
+    return evolve(entry, choices=choices.get(entry.name, entry.choices))
 
 
 def default_state() -> Path:

@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
 import tomli
 
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 
 Key = tuple[str | int, ...]
 """The path to a value: names of tables and keys, and the index in an array of tables."""
@@ -107,8 +106,8 @@ class _StatementSplitter:
 
     source: list[str]
     table: Key = ()
-    mistakes: list[Mistake] = attrs.field(factory=list)
-    incomplete: set[Key] = attrs.field(factory=set)
+    mistakes: list[Mistake] = field(factory=list)
+    incomplete: set[Key] = field(factory=set)
     _skipping_table: bool = False  # after an invalid header: the table of these keys is not known
     _skipping_value: bool = False  # after an invalid value: the rest of it is not another mistake
 

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from queue import Empty, Queue, SimpleQueue
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import Unavailable
 
 Answer = Mapping[str, Any]
@@ -20,7 +18,7 @@ Answer = Mapping[str, Any]
 class Request:
     """A request that waits for its answer."""
 
-    _answers: "SimpleQueue[Answer]" = attrs.field(factory=SimpleQueue)
+    _answers: "SimpleQueue[Answer]" = field(factory=SimpleQueue)
 
     def answer(self, answer: Answer) -> None:
         """Answer it."""

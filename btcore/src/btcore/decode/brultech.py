@@ -13,9 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.formats import Channel, Format, Number, certain
 from btcore.hookspecs import hookimpl
 from btcore.records import Damaged, Incomplete, Packet
@@ -40,9 +38,9 @@ class Layout:
     gem: bool = True
     spare: int = 0
     clock: bool = False
-    counters: int = attrs.field(init=False)
+    counters: int = field(init=False)
     """How many 5-byte energy counters there are."""
-    size: int = attrs.field(init=False)
+    size: int = field(init=False)
     """Bytes of a complete packet."""
 
     @counters.default

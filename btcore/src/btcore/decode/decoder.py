@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pluggy
 
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
@@ -53,9 +53,9 @@ class Decoder:
     is_own: bool = False
     packets: int = 0
     damaged: int = 0
-    calls: Any = attrs.field(init=False)
-    _decode: Callable[[memoryview], Any] = attrs.field(init=False)
-    _checked_formats: set[Format] = attrs.field(factory=set, init=False)
+    calls: Any = field(init=False)
+    _decode: Callable[[memoryview], Any] = field(init=False)
+    _checked_formats: set[Format] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Register it in a plugin manager of its own: a decoder that raises must not keep the others from answering."""

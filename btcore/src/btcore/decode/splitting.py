@@ -6,9 +6,7 @@ What is a packet is decided as everywhere (`framing.py`). Who is given which pie
 
 from datetime import UTC, datetime
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.decode.framing import Stream
 from btcore.records import Packet, Piece
 
@@ -20,7 +18,7 @@ class PacketSplitter:
     """The pieces of one stream. The beginning of a packet is held until the rest of it is there."""
 
     _stream: Stream
-    _pieces: list[Piece] = attrs.field(factory=list, init=False)
+    _pieces: list[Piece] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Listen to the stream."""

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from threading import Lock
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.formats import Format
 from btcore.records import Packet
 
@@ -66,7 +64,7 @@ class HeardMeters:
         with self._lock:
             for serial, meter in self._meters.items():
                 if meter.stream == stream:
-                    self._meters[serial] = attrs.evolve(meter, stream=None)
+                    self._meters[serial] = evolve(meter, stream=None)
 
     def get(self, serial: str) -> HeardMeter | None:
         """Return a meter; None if it has not been heard."""

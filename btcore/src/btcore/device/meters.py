@@ -10,9 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, evolve, frozen
 from btcore.device import ecm, gem
 from btcore.device.conversation import Conversation, Line, NoAnswer, line_reader
 from btcore.device.settings import Change, ChangeRefused, DeviceSettings, Family
@@ -88,7 +86,7 @@ def _find_ecm(talk: Conversation, target: Target, failure: NoAnswer | None) -> "
     candidates = [target.device] if target.device else list(ecm.DEVICES) if target.serial else ["fc"]
     others = []
     for device in candidates:
-        meter = _Ecm(attrs.evolve(talk, timeout=PROBE_TIMEOUT if len(candidates) > 1 else talk.timeout), device)
+        meter = _Ecm(evolve(talk, timeout=PROBE_TIMEOUT if len(candidates) > 1 else talk.timeout), device)
         try:
             settings = meter.ask_settings()
         except NoAnswer as error:

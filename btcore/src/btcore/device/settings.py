@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import frozen, values_of
 from btcore.errors import WrongUse
 
 Family = Literal["gem", "ecm"]
@@ -111,7 +109,7 @@ class DeviceSettings:
 
     def values(self) -> dict[str, Any]:
         """Return it for JSON."""
-        found = attrs.asdict(self, recurse=False)
+        found = values_of(self)
         return {**found, "channels": [channel.values() for channel in self.channels]}
 
 

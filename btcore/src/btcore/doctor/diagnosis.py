@@ -4,8 +4,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
@@ -44,7 +43,7 @@ def diagnose(facts: SiteFacts, seconds: float, redact: Callable[[str], str] = st
 
 def redacted(finding: Finding, redact: Callable[[str], str]) -> Finding:
     """Return a finding without secrets in its texts."""
-    return attrs.evolve(finding, text=redact(finding.text), advice=redact(finding.advice), where=redact(finding.where))
+    return evolve(finding, text=redact(finding.text), advice=redact(finding.advice), where=redact(finding.where))
 
 
 def _configuration(warnings: Sequence[Problem]) -> Iterator[Finding]:

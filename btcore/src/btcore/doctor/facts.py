@@ -4,9 +4,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.config.site import Sink, Site, Source
 from btcore.decode.recognition import Kind, recognize
 from btcore.records import Reading
@@ -117,7 +115,7 @@ class SiteFacts:
     now: datetime
     sources: tuple[SourceFacts, ...] = ()
     sinks: tuple[SinkFacts, ...] = ()
-    journal: JournalFacts = attrs.field(factory=JournalFacts)
+    journal: JournalFacts = field(factory=JournalFacts)
     readings: tuple[HeardReading, ...] = ()
     unknown_names: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()

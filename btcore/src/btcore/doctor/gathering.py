@@ -13,10 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from btcore import clocks
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.config.site import Sink, Site, Source
 from btcore.control.client import NotRunning, ask, ask_once
 from btcore.doctor.ears import listen
@@ -52,7 +50,7 @@ class _Answers:
     """
 
     status: Json | None = None
-    undecoded: Json = attrs.field(factory=dict)
+    undecoded: Json = field(factory=dict)
     meters: Sequence[HeardMeter] = ()
     entries: Sequence[Entry] = ()
     silence: str = ""

@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from threading import Thread
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve, field
 from btcore.discovered import Discovered
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.text import describe_error
@@ -30,7 +28,7 @@ class Nearby:
     """What one plugin offers. `failure`: why it could not be asked to the end."""
 
     plugin: str
-    found: list[Discovered] = attrs.field(factory=list)
+    found: list[Discovered] = field(factory=list)
     failure: str = ""
 
 
@@ -48,7 +46,7 @@ def discover(among: Mapping[str, tuple[Installed, ...]] | None = None, patience:
         thread.join(max(until - time.monotonic(), 0.0))
         if thread.is_alive():
             nearby.failure = f"it does not return within {patience:.0f} s"
-    return [attrs.evolve(nearby, found=list(nearby.found)) for nearby, _ in asked if nearby.found or nearby.failure]
+    return [evolve(nearby, found=list(nearby.found)) for nearby, _ in asked if nearby.found or nearby.failure]
 
 
 def _ask(nearby: Nearby, rivals: Iterable[Installed]) -> None:

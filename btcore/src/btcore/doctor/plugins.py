@@ -6,9 +6,7 @@ The core has no other way to ask its own plugins.
 
 from threading import Thread
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve, field
 from btcore.findings import DiagnosisContext, Finding
 from btcore.text import describe_error
 
@@ -44,14 +42,14 @@ class _Question:
     diagnose: object
     plugin: str
     context: DiagnosisContext
-    found: list[Finding] = attrs.field(factory=list)
+    found: list[Finding] = field(factory=list)
 
     def ask(self) -> None:
         try:
             for finding in self.diagnose(self.context) or ():  # type: ignore[operator]
                 if not isinstance(finding, Finding):
                     raise TypeError(f"diagnose yielded a {type(finding).__name__}; expected a Finding")  # noqa: TRY301
-                self.found.append(attrs.evolve(finding, where=finding.where or self.context.name))
+                self.found.append(evolve(finding, where=finding.where or self.context.name))
                 if len(self.found) == MAX_FINDINGS:
                     break
         except BaseException as error:  # noqa: BLE001 - whatever a plugin raises

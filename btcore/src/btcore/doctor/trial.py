@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.doctor.diagnosis import find_in_parts, redacted
@@ -32,7 +30,7 @@ class TableText:
     kind: Kind
     name: str
     plugin: str
-    settings: dict[str, object] = attrs.field(factory=dict)
+    settings: dict[str, object] = field(factory=dict)
 
     def __str__(self) -> str:
         """As it is written."""

@@ -8,10 +8,8 @@ invented.
 
 from datetime import datetime
 
-import attrs
-
 from btcore.calculate.counters import MAX_WATTS
-from btcore.classes import define
+from btcore.classes import define, field
 
 MAX_CHANNELS = 100_000
 """Channels of all meters that are remembered."""
@@ -43,7 +41,7 @@ class EnergyCounters:
     Import is positive. What is returned are the absolute and the polarized counter of a channel, in Ws.
     """
 
-    _channels: dict[tuple[str, str], _Channel] = attrs.field(factory=dict)
+    _channels: dict[tuple[str, str], _Channel] = field(factory=dict)
 
     def of_net(self, serial: str, channel: str, time: datetime, net: int) -> tuple[int, int]:
         """Return the counters of a channel whose net energy is shown. A change that no meter can measure is a restart.

@@ -4,9 +4,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.imports.options import ImportOptions
 
 EXPECTED = "expected one such as 2023-11-14 22:13:30, or seconds since 1970"
@@ -25,8 +23,8 @@ class FileTimes:
     """
 
     options: ImportOptions
-    _last: dict[str, datetime] = attrs.field(factory=dict)
-    _given: dict[str, datetime] = attrs.field(factory=dict)
+    _last: dict[str, datetime] = field(factory=dict)
+    _given: dict[str, datetime] = field(factory=dict)
 
     def read(self, serial: str, text: str) -> datetime:
         """Return the time of a meter's next reading. Raises ValueError."""

@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import attrs
-
 from btcore.capture.files import CaptureError, Damaged, read_chunks, steady_clock
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.imports.csv_file import parse_header, read_csv
 from btcore.imports.energies import EnergyCounters
 from btcore.imports.options import ImportOptions
@@ -35,8 +33,8 @@ class ImportFile:
     path: Path
     options: ImportOptions
     counters: EnergyCounters
-    size: int = attrs.field(init=False, default=0)
-    done: int = attrs.field(init=False, default=0)
+    size: int = field(init=False, default=0)
+    done: int = field(init=False, default=0)
 
     def read(self, damaged: Damaged) -> Iterator[Chunk | Reading]:
         """Yield what it has, oldest first; what cannot be read is given to `damaged`. Raises OSError."""

@@ -4,9 +4,7 @@
 from collections.abc import Mapping
 from datetime import tzinfo
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.settings import Polarity
 
 
@@ -21,7 +19,7 @@ class ImportOptions:
 
     zone: tzinfo | None = None
     serial: str = ""
-    columns: Mapping[str, str] = attrs.field(factory=dict)
+    columns: Mapping[str, str] = field(factory=dict)
     time_format: str = ""
     polarity: Polarity = "brultech"
-    names: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
+    names: Mapping[tuple[str, str], str] = field(factory=dict)

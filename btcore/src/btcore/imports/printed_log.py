@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.decode.brultech import FORMATS
 from btcore.formats import Number
 from btcore.imports.assembly import assemble
@@ -51,7 +49,7 @@ class _Block:
     number: int
     time: str
     serial: str
-    lines: list[str] = attrs.field(factory=list)
+    lines: list[str] = field(factory=list)
 
 
 def read_printed_log(

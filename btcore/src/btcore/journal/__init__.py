@@ -11,9 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, field, frozen
 from btcore.errors import BtcoreError, JournalFull, Unavailable
 from btcore.origin import current_origin
 
@@ -46,13 +44,13 @@ class Entry:
     source: str
     serial: str
     format: str
-    raw: bytes = attrs.field(repr=False)
+    raw: bytes = field(repr=False)
     packetless: bool = False
     offset: Offset = START
     monotonic: int = 0
     boot: int = 0
     address: str = ""
-    origin: str = attrs.field(default="", converter=current_origin)
+    origin: str = field(default="", converter=current_origin)
 
 
 @frozen
@@ -119,7 +117,7 @@ class Baseline:
     """
 
     offset: Offset
-    lifetime: Mapping[str, int] = attrs.field(factory=dict)
+    lifetime: Mapping[str, int] = field(factory=dict)
 
 
 @frozen
@@ -137,12 +135,12 @@ class Checkpoint:
     """
 
     offset: Offset = START
-    baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
+    baselines: Mapping[str, Baseline] = field(factory=dict)
     examined: Offset = START
     first_unwanted: Offset = START
     settings: str = ""
     accepted: str = ""
-    revision: int = attrs.field(default=0, eq=False)
+    revision: int = field(default=0, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Set `examined`: what was delivered was examined."""
@@ -150,7 +148,7 @@ class Checkpoint:
 
     def moved(self, offset: Offset, baselines: Mapping[str, Baseline]) -> "Checkpoint":
         """Return the checkpoint after delivering some more; `baselines` are those that changed."""
-        return attrs.evolve(self, offset=offset, baselines={**self.baselines, **baselines})
+        return evolve(self, offset=offset, baselines={**self.baselines, **baselines})
 
 
 @frozen

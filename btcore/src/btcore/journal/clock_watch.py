@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-import attrs
-
 from btcore import clocks
+from btcore.classes import evolve
 from btcore.journal import Entry, Journal, Offset
 from btcore.records import to_microseconds
 from btcore.text import either, format_duration
@@ -134,11 +133,11 @@ class ClockWatch:
         """Return an entry with its time: exact, or, of an earlier start of the system, as early as it can have been."""
         boot = -entry.boot
         if boot == self._boot:
-            return attrs.evolve(entry, key=entry.monotonic + self._ahead, boot=boot)
+            return evolve(entry, key=entry.monotonic + self._ahead, boot=boot)
         if before is None:
-            return attrs.evolve(entry, boot=boot, key=max(entry.key, to_microseconds(clocks.EARLIEST)))
+            return evolve(entry, boot=boot, key=max(entry.key, to_microseconds(clocks.EARLIEST)))
         passed = entry.monotonic - before.monotonic if before.boot == boot else entry.monotonic
-        return attrs.evolve(entry, boot=boot, key=before.key + max(passed, 1))
+        return evolve(entry, boot=boot, key=before.key + max(passed, 1))
 
 
 def without_time(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Entry | None]:

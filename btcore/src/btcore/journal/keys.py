@@ -9,8 +9,7 @@ again tries the same keys, and is found where it is. How a journal keeps keys ap
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.journal import Appended, Entry
 
 RUN = 8
@@ -63,7 +62,7 @@ def _append_first(append: Append, entry: Entry) -> Sequence[Entry]:
     keys = candidate_keys(entry)
     next(keys)
     for key in keys:
-        done = append([attrs.evolve(entry, key=key)])
+        done = append([evolve(entry, key=key)])
         if not done.rest:
             return done.kept
     raise AssertionError("there is no end of keys")

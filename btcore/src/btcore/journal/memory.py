@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Condition
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.errors import Unavailable
 from btcore.journal import (
     START,
@@ -84,7 +83,7 @@ class MemoryJournal:
             if rest or (entry.serial in others and not _is_known(entry, others)):
                 rest.append(entry)
             elif not _is_known(entry, others):
-                new.append(attrs.evolve(entry, offset=self._newest + len(new) + 1))
+                new.append(evolve(entry, offset=self._newest + len(new) + 1))
                 fresh.setdefault(entry.key, {})[entry.serial] = new[-1]
         return new, rest
 
@@ -104,7 +103,7 @@ class MemoryJournal:
                     key = entry.key
                     while kept.serial in self._keys.get(key, {}):
                         key += 1
-                    changed = attrs.evolve(kept, key=key, boot=entry.boot)
+                    changed = evolve(kept, key=key, boot=entry.boot)
                     self._entries[entry.offset] = self._keys.setdefault(key, {})[kept.serial] = changed
                     self._added[entry.offset] = key / 1e6
 
@@ -182,7 +181,7 @@ class MemoryJournal:
             if kept.revision != checkpoint.revision:
                 raise Superseded(sink)
             baselines = {**kept.baselines, **checkpoint.baselines}
-            new = attrs.evolve(checkpoint, baselines=baselines, revision=kept.revision + 1)
+            new = evolve(checkpoint, baselines=baselines, revision=kept.revision + 1)
             self._checkpoints[sink] = new
             return new
 

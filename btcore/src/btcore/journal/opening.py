@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, field, frozen
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Unavailable, is_interrupt
 from btcore.journal import Journal
@@ -43,7 +41,7 @@ class JournalOptions:
     on the disk before it counts as kept; with `normal`, it survives the end of the program.
     """
 
-    url: str = attrs.field(repr=False)
+    url: str = field(repr=False)
     state: Path
     max_bytes: int = 0
     must_exist: bool = False
@@ -108,9 +106,7 @@ def is_filled_by_others(url: str) -> bool:
 
 def _redacted(error: ConfigurationError, url: str) -> ConfigurationError:
     """Return an error without the secrets of a URL."""
-    return ConfigurationError(
-        [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
-    )
+    return ConfigurationError([evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems])
 
 
 def find_journal(url: str) -> Installed:

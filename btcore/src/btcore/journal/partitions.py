@@ -35,11 +35,12 @@ class PartitionedJournal(Journal, Protocol):
     def partitions(self) -> int:
         """How many partitions there are."""
 
-    def hold(self, sinks: Sequence[str], working: Collection[Share]) -> Collection[Share]:
+    def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> Collection[Share]:
         """Return which shares of these sinks are this program's now; called about every second, it asks nobody.
 
         `working` are those that it works on still: none of them is given to another before it has left them, unless
-        this program is not heard of for some seconds. Then a worker's next commit raises Superseded.
+        this program is not heard of for some seconds. Then a worker's next commit raises Superseded. `unfit` are sinks
+        that this program cannot deliver to now: their shares are left to programs that can, where there are any.
         """
 
 

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.text import Count
 
 HOUR = 3600.0
@@ -29,10 +27,10 @@ class SummarizedCount:
     first: int = 1
     total: int = 0
     clock: Callable[[], float] = time.monotonic
-    _since: float = attrs.field(default=-math.inf, init=False)
-    _reported: int = attrs.field(default=0, init=False)
-    _unreported: int = attrs.field(default=0, init=False)
-    _last: Any = attrs.field(default="", init=False)
+    _since: float = field(default=-math.inf, init=False)
+    _reported: int = field(default=0, init=False)
+    _unreported: int = field(default=0, init=False)
+    _last: Any = field(default="", init=False)
 
     def add(self, line: str, last: object, count: int = 1) -> None:
         """Count some. `line` is what is logged where they are logged by themselves."""

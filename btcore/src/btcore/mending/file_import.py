@@ -13,10 +13,8 @@ from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import attrs
-
 from btcore.capture.files import CaptureError
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.config.site import Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.errors import Stop, Unavailable, WrongUse
@@ -47,7 +45,7 @@ class RecordedFile:
 
     file: ImportFile
     unread: int = 0  # parts of the file that cannot be read
-    reported: list[str] = attrs.field(factory=list)
+    reported: list[str] = field(factory=list)
 
     origin = "recorded"
 

@@ -15,9 +15,8 @@ from itertools import chain
 from threading import Event
 from typing import Any
 
-import attrs
-
 from btcore.backoff import Backoff
+from btcore.classes import evolve
 from btcore.config.site import Sink, Site, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
@@ -73,7 +72,7 @@ def _turns(redelivery: Redelivery, calls: HookCalls, request: Request) -> Iterat
 
 def live_delivery(sink: Sink) -> Delivery:
     """Return the delivery settings of a sink, with whether it takes only what is live."""
-    return attrs.evolve(sink.delivery, only_live=sink.only_live)
+    return evolve(sink.delivery, only_live=sink.only_live)
 
 
 def open_decoders(site: Site, opened: ExitStack) -> Decoders:

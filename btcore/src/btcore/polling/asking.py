@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.decode.brultech import HEADER, Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.recognition import SAMPLE, recognize
@@ -121,7 +119,7 @@ class _Line:
     has_header: bool = False
     total: int = 0
     sample: bytes = b""
-    packets: list[Packet] = attrs.field(factory=list)
+    packets: list[Packet] = field(factory=list)
 
     def acknowledgement(self, word: bytes) -> Iterator[bytes]:
         """Wait for the byte that acknowledges. Within a packet of a meter in real-time mode, that byte is data."""

@@ -8,9 +8,7 @@ is certain: one meter answers for two devices, or a GEM has another serial numbe
 
 from collections.abc import Sequence
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.records import Packet
 
 ROUNDS = 2
@@ -30,9 +28,9 @@ class Remark:
 class Respondents:
     """The last answer of each device of one line."""
 
-    _last: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
-    _without: dict[str, int] = attrs.field(factory=dict, init=False)
-    _reported: set[str] = attrs.field(factory=set, init=False)
+    _last: dict[str, frozenset[str]] = field(factory=dict, init=False)
+    _without: dict[str, int] = field(factory=dict, init=False)
+    _reported: set[str] = field(factory=set, init=False)
 
     def answered(self, device: str, packets: Sequence[Packet]) -> Remark | None:
         """Take the packets that came when a device was asked; return the remark to log, if there is one."""

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import Logger
 from typing import Any
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.errors import Problem
 from btcore.polling.asking import Echo, NoAnswer, Receive, Request, Send, ask, name_device, poll_requests
 from btcore.polling.respondents import Respondents
@@ -63,17 +61,17 @@ class Poll:
     asked again up to `retries` times, after all others: so one that never answers delays them by its time-out at most.
     """
 
-    devices: Sequence[str] = attrs.field(validator=validate_devices)
+    devices: Sequence[str] = field(validator=validate_devices)
     timeout: float
     log: Logger
     clock: Callable[[], float] = time.monotonic
     interval: float = 0.0
-    intervals: Mapping[str, float] = attrs.field(factory=dict)
+    intervals: Mapping[str, float] = field(factory=dict)
     retries: int = 0
-    _due: dict[str, float] = attrs.field(factory=dict, init=False)
-    _echo: Echo = attrs.field(factory=Echo, init=False)
-    _silent: set[str] = attrs.field(factory=set, init=False)
-    _respondents: Respondents = attrs.field(factory=Respondents, init=False)
+    _due: dict[str, float] = field(factory=dict, init=False)
+    _echo: Echo = field(factory=Echo, init=False)
+    _silent: set[str] = field(factory=set, init=False)
+    _respondents: Respondents = field(factory=Respondents, init=False)
 
     def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
         """Ask every device once and yield all bytes that come in, except the acknowledgements.

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Any
 
-import attrs
-
 from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.samples import sample_of_link
 from btcore.calculate.sampling import Step
 from btcore.calculate.transition import Transition, transition_between
+from btcore.classes import evolve
 from btcore.decode.decoders import Decoders
 from btcore.digest import sha256
 from btcore.journal import DeadLetter, Journal
@@ -70,7 +69,7 @@ class LetterIndex:
         found = [self.letters.pop((one.older.offset, one.newer.offset)) for one in samples]
         found += [self.letters.pop((offset,)) for offset in alone]
         readings = tuple(one for one in step.readings if one.offset in with_sample | alone)
-        return (attrs.evolve(step, readings=readings, samples=samples) if found else None), found
+        return (evolve(step, readings=readings, samples=samples) if found else None), found
 
 
 def rebuild(

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import evolve, field, frozen
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint, Journal, Offset, Superseded
 from btcore.journal.partitions import Share, partitioned, replay_name
@@ -50,7 +50,7 @@ class Request:
     `missing` those that it had not. `is_finished`: it is kept for those only who want to know how it went.
     """
 
-    number: str = attrs.field(factory=lambda: os.urandom(3).hex())
+    number: str = field(factory=lambda: os.urandom(3).hex())
     since: int | None = None
     until: int | None = None
     meters: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ class Requests:
         """Forget a request: it is done, or a person does not want it any more."""
         with self._lock:
             self._load()
-            self._finished[request.number] = attrs.evolve(request, is_finished=True)
+            self._finished[request.number] = evolve(request, is_finished=True)
             while len(self._finished) > MAX_REQUESTS:
                 self._finished.popitem(last=False)
             self._commit({number: one for number, one in self._waiting.items() if number != request.number})
@@ -226,7 +226,7 @@ def _sum_of(requests: Sequence[Request]) -> Request:
     """Return one request that has what those of all partitions have."""
     sums = {name: sum(getattr(one, name) for one in requests) for name in COUNTS}
     why = next((one.why for one in requests if one.why), "")
-    return attrs.evolve(requests[0], **sums, why=why)
+    return evolve(requests[0], **sums, why=why)
 
 
 class RequestBook:

@@ -4,9 +4,8 @@
 from collections.abc import Container
 from functools import partial
 
-import attrs
-
 from btcore.calculate.sampling import Step
+from btcore.classes import evolve
 from btcore.formats import Number
 from btcore.records import Reading, Sample
 from btcore.replay.requests import Request
@@ -20,14 +19,14 @@ def select(step: Step, request: Request) -> Step | None:
         samples = tuple(one for sample in samples if (one := _of_channel(sample, request.channel)) is not None)
         with_sample = {sample.newer.offset for sample in samples}
         readings = tuple(reading for reading in readings if reading.offset in with_sample)
-    return attrs.evolve(step, readings=readings, samples=samples) if readings or samples else None
+    return evolve(step, readings=readings, samples=samples) if readings or samples else None
 
 
 def without_stored(step: Step, stored: Container[tuple[str, int]]) -> Step | None:
     """Return what of a step is not stored, by serial number and key; None where all is."""
     samples = tuple(one for one in step.samples if (one.serial, one.newer.key) not in stored)
     readings = tuple(one for one in step.readings if (one.serial, one.key) not in stored)
-    return attrs.evolve(step, readings=readings, samples=samples) if readings or samples else None
+    return evolve(step, readings=readings, samples=samples) if readings or samples else None
 
 
 def _is_wanted(reading: Reading, request: Request) -> bool:

@@ -12,8 +12,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Timer
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site, Source, context_of
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
@@ -81,7 +80,7 @@ class Listening:
 
     def _context(self) -> Context:
         context = context_of(self._site, self._source, dry_run=True)
-        return attrs.evolve(context, log=MUTE, stream_status=self._stream_status)
+        return evolve(context, log=MUTE, stream_status=self._stream_status)
 
     def _stream_status(self, name: str) -> StreamStatus:
         stream = self._streams.get(name)

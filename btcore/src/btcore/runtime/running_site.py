@@ -8,10 +8,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
@@ -19,7 +18,6 @@ from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.partitions import Share, partitioned
 from btcore.logs.recent import recent_warnings
-from btcore.mending.commands import Mending
 from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
@@ -35,6 +33,9 @@ from btcore.workers.group import WorkerGroup
 from btcore.workers.health import RunHealth
 from btcore.workers.reporting import ActivityReport
 from btcore.workers.sharing import Sharing
+
+if TYPE_CHECKING:
+    from btcore.mending.commands import Mending
 
 log = logging.getLogger("btcore")
 
@@ -55,6 +56,7 @@ class RunningSite:
         self.site = site
         self.journal = journal
         self._options = options
+        self._stop = stop
         self.requests = RequestBook(journal)
         is_clock_ours = not options.dry_run and partitioned(journal) is None
         self._clock_watch = ClockWatch(journal) if is_clock_ours else None
@@ -68,7 +70,6 @@ class RunningSite:
             self._clock_watch,
             Hosting(self._facts, self._dead_letters),
         )
-        self.mending = Mending(journal, lambda: self.site, lambda: self.sinks.workers, stop, self.requests)
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
             self._factory.sources(site.running_sources), self._replaced, patience
@@ -181,9 +182,15 @@ class RunningSite:
         """Return what a plugin may know of the site."""
         return {**facts(self.status()), "warnings": recent_warnings()}
 
+    def mending(self) -> "Mending":
+        """Return what mends the site: dead letters, replays, imports."""
+        from btcore.mending.commands import Mending  # noqa: PLC0415 - most runs are never asked
+
+        return Mending(self.journal, lambda: self.site, lambda: self.sinks.workers, self._stop, self.requests)
+
     def _dead_letters(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do what a plugin asks for with dead letters, as `btcore dead-letters` would."""
-        return next(self.mending.dead_letters(request))
+        return next(self.mending().dead_letters(request))
 
     def hang(self) -> str:
         """Describe a worker that does not move, and that only a restart can cure; "" if there is none."""
@@ -214,7 +221,7 @@ class RunningSite:
         stopped = [one.name for one in self.sources.workers if one.failure]
         stopped += [one.table for one in self.sinks.workers if one.stop_reason]
         changes = site_changes(old, new, stopped)
-        new = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
+        new = evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
         factory = self._make_factory(new)
         if changes.is_naming_changed:
             factory.restore_identities()
@@ -228,6 +235,8 @@ class RunningSite:
         self._announce(sources)
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
         ending = {one.name for one in self.sinks.workers if one.table in changes.sinks.ending}
+        if self._sharing:
+            self._sharing.fitness.forget(changes.sinks.ending)
         self.sinks.replace(ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)

@@ -166,7 +166,8 @@ class Lock:
         """
         if self._is_held():
             with suppress(OSError):
-                (self._state / LOCK_FILE).touch(0o600)
+                if not (self._state / LOCK_FILE).exists():  # else the disk would note a new time each second
+                    (self._state / LOCK_FILE).touch(0o600)
             return ""
         before, self._descriptor = self._descriptor, lock(self._state)
         os.close(before)

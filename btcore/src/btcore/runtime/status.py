@@ -13,7 +13,7 @@ from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status import JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import journal_status
-from btcore.status.merged import merge
+from btcore.status.merged import left, merge
 from btcore.version import __version__
 
 
@@ -60,12 +60,16 @@ class LiveStatus:
         """Return the status of each sink: of its worker, or of the workers of its partitions."""
         if partitioned(self._journal) is None:
             return [worker.status() for worker in workers]
-        parts = [(worker.share, worker.status()) for worker in workers if not worker.has_ended]
+        parts = [(worker, worker.share, worker.status()) for worker in workers if not worker.has_ended]
         return [
             merge(
                 sink.name,
                 sink.plugin,
-                [(share.partition, one) for share, one in parts if share and share.sink == sink.table],
+                [
+                    left(one) if worker.is_left else (share.partition, one)
+                    for worker, share, one in parts
+                    if share and share.sink == sink.table
+                ],
             )
             for sink in self.site.sinks
         ]

@@ -9,8 +9,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler, Request
@@ -19,7 +18,6 @@ from btcore.journal import Journal
 from btcore.journal.opening import check_url, open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
-from btcore.runtime.observation import Observation
 from btcore.runtime.reload import Reloader
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
@@ -45,6 +43,12 @@ POLL_INTERVAL_ONCE = 0.05
 """Seconds between two checks of the workers, in a `once` run and while some are replaced."""
 POLL_INTERVAL = 1.0
 """The same in a run that goes on."""
+OBSERVATION_REQUESTS = ("undecoded", "newest", "capture")
+"""What `runtime/observation.py` answers."""
+
+MENDING_REQUESTS = ("dead-letters", "replay", "journal", "import")
+"""What `mending/commands.py` answers."""
+
 DEVICE_REQUESTS = ("device-list", "device-show", "device-plan", "device-set")
 """The requests of `btcore device`, which `workers/devices.py` answers."""
 
@@ -140,15 +144,12 @@ class Supervisor:
 
     def _handlers(self, running: RunningSite) -> dict[str, Handler]:
         """Return what answers the commands of this machine's user."""
-        observation = Observation(running.sources.workers, running.journal, self._stop)
         return {
             "status": lambda _request: [answer(running.status())],
             "now": running.present.answer,
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
-            "undecoded": observation.undecoded,
-            "newest": observation.newest,
-            "capture": observation.capture,
-            **running.mending.handlers,
+            **{name: partial(_observe, running, self._stop, name) for name in OBSERVATION_REQUESTS},
+            **{name: partial(_mend, running, name) for name in MENDING_REQUESTS},
             **{name: partial(_ask_device, running, name) for name in DEVICE_REQUESTS},
         }
 
@@ -194,6 +195,17 @@ class Supervisor:
             self._manager.status(running.describe() + notice)
         if self._manager.has_watchdog:
             self._manager.feed(running.hang())
+
+
+def _observe(running: RunningSite, stop: Event, name: str, request: Request) -> Iterable[Any]:
+    from btcore.runtime.observation import Observation  # noqa: PLC0415 - most runs are never asked
+
+    answer: Handler = getattr(Observation(running.sources.workers, running.journal, stop), name)
+    return answer(request)
+
+
+def _mend(running: RunningSite, name: str, request: Request) -> Iterable[Any]:
+    return running.mending().handlers[name](request)
 
 
 def _ask_device(running: RunningSite, name: str, request: Request) -> Iterable[Any]:
@@ -247,7 +259,7 @@ def _naming_the_file(site: Site) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        problems = [evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None
 
 

@@ -3,10 +3,8 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
-import attrs
-
 from btcore.calculate.sampling import Step
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.journal import DeadLetter
 from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
@@ -28,7 +26,7 @@ def faults(step: Step) -> dict[int, str]:
 
 def without(step: Step, indexes: Container[int]) -> Step:
     """Return a step without some of its samples."""
-    return attrs.evolve(step, samples=tuple(one for index, one in enumerate(step.samples) if index not in indexes))
+    return evolve(step, samples=tuple(one for index, one in enumerate(step.samples) if index not in indexes))
 
 
 @frozen
@@ -55,7 +53,7 @@ class DeadLetters:
 
     def of_uncalculated(self, step: Step, reasons: Mapping[int, str]) -> list[DeadLetter]:
         """Return the dead letters of those samples of a step that cannot be calculated; the others are delivered."""
-        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[index] for index in reasons))
+        one = evolve(step, readings=(), samples=tuple(step.samples[index] for index in reasons))
         return self.of_rejected(
             [one], f"cannot be calculated, which is a fault of btcore: {next(iter(reasons.values()))}"
         )

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, Checkpoint, DeadLetter, Journal, Offset
 from btcore.journal.retry import JournalRetry
@@ -80,7 +79,7 @@ class Progress:
         with self.lock:
             checkpoint = self._moved(max(offset, self.checkpoint.offset), baselines)
             if is_proof:
-                checkpoint = attrs.evolve(checkpoint, accepted=self._fingerprint.all)
+                checkpoint = evolve(checkpoint, accepted=self._fingerprint.all)
             self._commit(checkpoint)
             self._has_moved()
 
@@ -102,7 +101,7 @@ class Progress:
         if offset > self.checkpoint.examined:
             with self.lock:
                 if offset > self.checkpoint.examined:
-                    self._commit(attrs.evolve(self.checkpoint, examined=offset))
+                    self._commit(evolve(self.checkpoint, examined=offset))
 
     def drop(self, offset: Offset) -> None:
         """Move the checkpoint over what was not delivered. The lock is held. Raises Unavailable: it does not wait."""
@@ -113,7 +112,7 @@ class Progress:
 
     def _with_settings(self, checkpoint: Checkpoint) -> Checkpoint:
         """Return the checkpoint of a sink whose settings changed: they may select what they did not before."""
-        changed = attrs.evolve(checkpoint, examined=checkpoint.offset, settings=self._fingerprint.choosing)
+        changed = evolve(checkpoint, examined=checkpoint.offset, settings=self._fingerprint.choosing)
         with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit keeps it as well
             if not self._context.dry_run:
                 return self._journal.commit(self._context.name, changed)
@@ -123,7 +122,7 @@ class Progress:
         """Return the checkpoint at an offset, with all that was passed before it."""
         checkpoint = self.checkpoint.moved(offset, {**self._passed, **baselines})
         unwanted = self._first_unwanted if self._first_unwanted <= offset else START
-        return attrs.evolve(checkpoint, first_unwanted=checkpoint.first_unwanted or unwanted)
+        return evolve(checkpoint, first_unwanted=checkpoint.first_unwanted or unwanted)
 
     def _has_moved(self) -> None:
         self._passed.clear()

@@ -10,11 +10,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
-import attrs
-
 from btcore.backoff import Backoff
 from btcore.calculate.sampling import Step
-from btcore.classes import define, frozen
+from btcore.classes import define, evolve, field, frozen
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Checkpoint, DeadLetter, Journal, Offset, Superseded
@@ -73,8 +71,8 @@ class Work:
     history: History
     portions: Iterator[list[Found]]
     letters: LetterIndex
-    queue: list[tuple[Found, Sequence[DeadLetter]]] = attrs.field(factory=list)
-    parts: list[Part] = attrs.field(factory=list)
+    queue: list[tuple[Found, Sequence[DeadLetter]]] = field(factory=list)
+    parts: list[Part] = field(factory=list)
     has_read_all: bool = False
 
 
@@ -127,10 +125,10 @@ class Redelivery:
         work, kept = self._work, waiting_replay(self.requests)
         if kept is None:
             return None
-        known = attrs.evolve(kept, last_error=self._error or kept.last_error)
+        known = evolve(kept, last_error=self._error or kept.last_error)
         if work is None or work.request.number != kept.number:
             return known
-        return attrs.evolve(
+        return evolve(
             known,
             total=work.history.total,
             examined=work.history.examined,
@@ -219,7 +217,7 @@ class Redelivery:
         for found in portion:
             step, letters = self._wanted(work, found)
             if step is not None:
-                work.queue.append((attrs.evolve(found, step=step), letters))
+                work.queue.append((evolve(found, step=step), letters))
 
     def _wanted(self, work: Work, found: Found) -> tuple[Step | None, Sequence[DeadLetter]]:
         if work.request.retry:
@@ -271,15 +269,13 @@ class Redelivery:
 
     def _leave_missing(self, work: Work, part: Part, stored: frozenset[tuple[str, int]]) -> None:
         """Put back what the sink does not have; settle the part where that is nothing, or only to be counted."""
-        missing = [attrs.evolve(one, step=step) for one in part.found if (step := without_stored(one.step, stored))]
+        missing = [evolve(one, step=step) for one in part.found if (step := without_stored(one.step, stored))]
         count = sum(len(one.step.readings) for one in missing)
         had = len(part.batch.readings) - count
         if missing and not work.request.find_only:
-            work.request = attrs.evolve(
-                work.request, stored=work.request.stored + had, missing=work.request.missing + count
-            )
+            work.request = evolve(work.request, stored=work.request.stored + had, missing=work.request.missing + count)
             # what comes after the last of these is settled with them
-            last = attrs.evolve(missing[-1], settled=part.found[-1].settled)
+            last = evolve(missing[-1], settled=part.found[-1].settled)
             work.parts.append(Part([*missing[:-1], last], is_asked=True))
         else:
             self._settle(work, part, stored=had, missing=count)
@@ -311,8 +307,8 @@ class Redelivery:
     def _refuse_letters(self, work: Work, letters: Sequence[DeadLetter], why: str) -> None:
         """Keep dead letters with their new reason."""
         why = self._plain(why)
-        self._journal.replace_dead_letters([attrs.evolve(one, why=why) for one in letters])
-        work.request = attrs.evolve(work.request, refused=work.request.refused + len(letters), why=why)
+        self._journal.replace_dead_letters([evolve(one, why=why) for one in letters])
+        work.request = evolve(work.request, refused=work.request.refused + len(letters), why=why)
 
     def _settle(
         self,
@@ -328,7 +324,7 @@ class Redelivery:
         """Keep in the journal how far the request has come."""
         request = work.request
         settled = {id_of(letter) for letter in part.letters}
-        work.request = attrs.evolve(
+        work.request = evolve(
             request,
             letters=tuple(one for one in request.letters if one not in settled),
             done=max(request.done, part.found[-1].settled),
@@ -371,7 +367,7 @@ def begin_request(journal: Journal, table: str, request: Request) -> tuple[Reque
     if request.has_begun:
         return request, live
     newest = journal.newest()
-    return attrs.evolve(request, end=live.offset if live else newest, read_to=newest), live
+    return evolve(request, end=live.offset if live else newest, read_to=newest), live
 
 
 def _halves(part: Part) -> list[Part]:

@@ -4,12 +4,11 @@
 What it delivers, and when, is in `worker.py`.
 """
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve
 from btcore.config.site import Sink
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import Backlog
@@ -68,6 +67,13 @@ class SinkState:
         is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
         return "behind" if is_late else "ok"
 
+    @property
+    def failing_for(self) -> float | None:
+        """For how many seconds it has failed, without being asked to wait; `math.inf`: it has stopped."""
+        if self.stop_reason:
+            return math.inf
+        return self._reporter.failing_for if self.word == "failing" else None
+
     def status(self, delivered: int, unwanted: int) -> SinkStatus:
         """Return its status; what was delivered and not selected is counted by the worker."""
         backlog = self._backlog
@@ -94,4 +100,4 @@ class SinkState:
         is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)
         if found is None or last is None or not is_waiting:
             return found
-        return attrs.evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))
+        return evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from btcore.calculate.sampling import Step
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.config.site import Sink
 from btcore.errors import Stop
 from btcore.journal import DeadLetter
@@ -42,7 +42,7 @@ class UnprovenSettings:
 
     location: str
     rejects_entire_batches: bool = False
-    held: list[HeldStep] = attrs.field(factory=list)
+    held: list[HeldStep] = field(factory=list)
 
     def hold(self, step: HeldStep) -> None:
         """Hold a rejected step. Raises Stop at the limit."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.text import plural
 
 FIRST_REPORT = 60.0
@@ -23,9 +23,9 @@ class UnwantedWatch:
 
     warn: Callable[[str], object]
     clock: Callable[[], float] = time.monotonic
-    _since: float = attrs.field(init=False, default=attrs.Factory(lambda self: self.clock(), takes_self=True))
-    _before: int = attrs.field(init=False, default=0)
-    _reported_at: float = attrs.field(init=False, default=-math.inf)
+    _since: float = field(init=False, default=attrs.Factory(lambda self: self.clock(), takes_self=True))
+    _before: int = field(init=False, default=0)
+    _reported_at: float = field(init=False, default=-math.inf)
 
     def wanted(self, total: int) -> None:
         """Record that something was selected; `total` readings were not, until now."""

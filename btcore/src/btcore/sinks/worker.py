@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from time import monotonic
 
-import attrs
-
 from btcore.backoff import Backoff
 from btcore.calculate.sampling import SampleCache, Step
+from btcore.classes import evolve
 from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
@@ -73,6 +72,7 @@ class SinkWorker:
         """
         self.share = share
         self.is_superseded = False  # another program delivers this share now
+        self.is_left = False  # it has stopped, and its share was left to other programs
         self.table = sink.table
         self.name = str(share or sink.table)
         self._split_from = sink.split_from
@@ -92,7 +92,7 @@ class SinkWorker:
         self._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour)
         self._backoff = Backoff(sink.delivery.min_backoff, sink.delivery.max_backoff)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
-        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
+        delivery = evolve(sink.delivery, only_live=sink.only_live)
         self.backlog = Backlog(
             journal,
             self._decoders,
@@ -167,6 +167,11 @@ class SinkWorker:
     def replay_status(self) -> ReplayStatus | None:
         """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
         return self._state.replay_status()
+
+    @property
+    def failing_for(self) -> float | None:
+        """For how many seconds it has failed; `math.inf`: it has stopped; None: it works, or was asked to wait."""
+        return self._state.failing_for
 
     @property
     def is_dry_run(self) -> bool:

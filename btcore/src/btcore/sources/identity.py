@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from threading import Lock
 
-import attrs
-
 from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import Chains
 from btcore.calculate.notices import Notice, other_kind, two_numbers
+from btcore.classes import evolve
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
@@ -55,7 +54,7 @@ class Identities:
             serial = self._meters.serial_of(reading.source, reading.address, sent, reading.format.name)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            baselines[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
+            baselines[key] = ChainBaseline(evolve(reading, serial=serial, offset=self.next_offset()))
             heard.append((serial, reading.raw))  # a slower second connection may bring it again
         with self._lock:
             self._chains = Chains(baselines, heard=heard, report=self._notice, max_meters=MAX_METERS)

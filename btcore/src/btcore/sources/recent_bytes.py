@@ -9,9 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from threading import Lock
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, evolve
 from btcore.decode.recognition import SAMPLE
 
 MAX_STREAMS = 64
@@ -78,7 +76,7 @@ class RecentBytes:
         """Return what came in for longer than `settle` seconds without a packet, a copy."""
         now = self._clock()
         with self._lock:
-            return [attrs.evolve(one) for one in self._lasting(now, settle)]
+            return [evolve(one) for one in self._lasting(now, settle)]
 
     def _lasting(self, now: float, settle: float) -> Iterator[Undecoded]:
         yield from (one for one in self._ended if now - one.since < MAX_AGE)

@@ -11,9 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import Lock
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.logs.tally import SummarizedCount
 from btcore.text import format_duration, plural
 
@@ -59,7 +57,7 @@ class _Meter:
 
     heard: float
     moment: float
-    intervals: deque[float] = attrs.field(factory=lambda: deque(maxlen=MAX_INTERVALS))
+    intervals: deque[float] = field(factory=lambda: deque(maxlen=MAX_INTERVALS))
     is_silent: bool = False
     silences: tuple[float, ...] = ()
     """Lengths of silences with one packet between: several of them are its new usual interval."""

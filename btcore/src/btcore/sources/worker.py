@@ -10,9 +10,8 @@ from contextlib import ExitStack
 from threading import Event, Thread
 from time import monotonic
 
-import attrs
-
 from btcore.backoff import Backoff
+from btcore.classes import evolve
 from btcore.config.meters import Meters
 from btcore.config.site import Source
 from btcore.decode.decoder import hook_caller
@@ -111,7 +110,7 @@ class SourceWorker:
         self._intake = Intake(
             source, self._decoders, self._entries, self._admission, self._write_queue, self._worked, self._log
         )
-        self._context = attrs.evolve(
+        self._context = evolve(
             context,
             stream_status=self._intake.stream_status,
             commands=self._intake.commands,
@@ -199,7 +198,7 @@ class SourceWorker:
 
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
-        return attrs.evolve(
+        return evolve(
             source_status(self._source, self._state(), self.counts, self._write_queue, self._reporter, redact),
             meters=tuple(meter_statuses(self._activity, self._silence_watch)),
             bytes=self._intake.received_bytes,
@@ -358,4 +357,4 @@ class SourceWorker:
 
     def _opening_context(self) -> Context:
         checkpoint = self._journal.source_checkpoint(self._source.name)
-        return attrs.evolve(self._context, checkpoint=checkpoint, once=self._once)
+        return evolve(self._context, checkpoint=checkpoint, once=self._once)

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from logging import Logger
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.sql.dialect import Connection, Dialect, key_of
 from btcore.sql.preparation import Preparation, PreparedTable
 from btcore.sql.statements import find_stored, insert
@@ -36,10 +34,10 @@ class Database:
     where: str
     log: Logger
     reported: set[str]
-    tables: dict[str, Table] = attrs.field(factory=dict, init=False)
+    tables: dict[str, Table] = field(factory=dict, init=False)
     """The tables that rows were stored into, by name."""
-    _prepared: dict[Table, PreparedTable] = attrs.field(factory=dict, init=False)
-    _inserts: dict[Table, str] = attrs.field(factory=dict, init=False)
+    _prepared: dict[Table, PreparedTable] = field(factory=dict, init=False)
+    _inserts: dict[Table, str] = field(factory=dict, init=False)
 
     def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
         """Store all rows or none, each once."""

@@ -7,9 +7,7 @@ A table of btmon's making, or of any other program, is continued as it is: nothi
 from collections.abc import Callable, Mapping
 from logging import Logger
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, field, frozen
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import ExistingTable, find_table, holds
@@ -44,9 +42,9 @@ class Preparation:
     dialect: Dialect
     where: str
     reported: set[str]
-    notices: list[Notice] = attrs.field(factory=list)
-    created: list[str] = attrs.field(factory=list)
-    changed: set[str] = attrs.field(factory=set)
+    notices: list[Notice] = field(factory=list)
+    created: list[str] = field(factory=list)
+    changed: set[str] = field(factory=set)
 
     def prepare(self, table: Table) -> PreparedTable:
         """Make a table ready. Raises SqlError."""

@@ -13,9 +13,7 @@ from logging import getLogger
 from threading import Event
 from typing import Any
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
@@ -49,11 +47,11 @@ class SqlReader:
     where: str
     poll_interval: float
     connect: Callable[[], Connection]
-    _context: Context | None = attrs.field(init=False, default=None)
-    _connection: Connection | SalvagingConnection | None = attrs.field(init=False, default=None)
-    _readers: dict[str, TableReader] = attrs.field(init=False, factory=dict)
-    _state: dict[str, list[Any]] = attrs.field(init=False, factory=dict)
-    _notes: set[str] = attrs.field(init=False, factory=set)
+    _context: Context | None = field(init=False, default=None)
+    _connection: Connection | SalvagingConnection | None = field(init=False, default=None)
+    _readers: dict[str, TableReader] = field(init=False, factory=dict)
+    _state: dict[str, list[Any]] = field(init=False, factory=dict)
+    _notes: set[str] = field(init=False, factory=set)
 
     def open(self, context: Context) -> None:
         """Connect, and go on where the last checkpoint is. Raises Retry, or Stop where a person has to act."""

@@ -8,9 +8,7 @@ source of the same configuration reads them.
 import time
 from collections.abc import Callable, Iterable
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.sql.database import Database
 from btcore.sql.dialect import Connection
 from btcore.sql.preparation import Preparation
@@ -36,8 +34,8 @@ class Retention:
     others: Iterable[Table] = ()
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
-    _due: float = attrs.field(default=0.0, init=False)
-    _ready: dict[str, bool] = attrs.field(factory=dict, init=False)
+    _due: float = field(default=0.0, init=False)
+    _ready: dict[str, bool] = field(factory=dict, init=False)
 
     def turn(self, database: Database, newest: int) -> int:
         """Delete a slice of each table, if it is time to; return how many rows went. Raises SqlError.

@@ -10,9 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.sql.dialect import Connection, Value
 from btcore.sql.errors import ErrorKind, SqlError
 
@@ -28,7 +26,7 @@ class SalvagingConnection:
 
     connection: Connection
     damage: str = ""
-    _is_forced: bool = attrs.field(default=False, init=False)
+    _is_forced: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out whether the file ends within a page: SQLite itself does not tell."""

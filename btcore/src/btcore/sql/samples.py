@@ -7,9 +7,7 @@ What belongs here: its columns, how a sample becomes rows, and the views for the
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.measurement import Measurement, measurements
 from btcore.records import Sample
 from btcore.settings import Polarity
@@ -44,10 +42,10 @@ class SamplesTable:
     key: str = "time"
     serial: str = "serial"
     time: str = "time"
-    kinds: Mapping[str, Kind] = attrs.field(factory=lambda: KINDS)
+    kinds: Mapping[str, Kind] = field(factory=lambda: KINDS)
     primary_key: tuple[str, ...] = ("time", "serial", "channel")
     indexes: tuple[tuple[str, ...], ...] = (("serial", "channel", "time"),)
-    further_columns: Mapping[str, str] = attrs.field(factory=dict)
+    further_columns: Mapping[str, str] = field(factory=dict)
     measured: frozenset[str] = frozenset()
 
     def with_found_columns(self, _names: Sequence[str]) -> "SamplesTable":

@@ -9,9 +9,7 @@ time. At each poll the last rows are compared with those that were read, and wha
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.records import Reading
 from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import SqlError
@@ -43,9 +41,9 @@ class TableReader:
     skipped: int = 0
     jumped: int = 0
     """How many numbers of rows were passed over because the file is damaged there."""
-    _recent: dict[Mark, None] = attrs.field(factory=dict, init=False)
-    _below_zero: dict[Mark, None] = attrs.field(factory=dict, init=False)
-    _is_repeating: bool = attrs.field(default=False, init=False)  # rows that were counted already
+    _recent: dict[Mark, None] = field(factory=dict, init=False)
+    _below_zero: dict[Mark, None] = field(factory=dict, init=False)
+    _is_repeating: bool = field(default=False, init=False)  # rows that were counted already
 
     @property
     def _order(self) -> str:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from logging import Logger, getLogger
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.formats import Format
@@ -47,11 +45,11 @@ class SqlWriter:
     where: str
     connect: Callable[[], Connection]
     retention: float = 0.0
-    _context: Context = attrs.field(init=False, factory=lambda: Context("sink", getLogger(__name__)))
-    _database: Database | None = attrs.field(init=False, default=None)
-    _retention: "Retention | None" = attrs.field(init=False, default=None)
-    _reported: set[str] = attrs.field(init=False, factory=set)
-    _samples: SamplesTable | None = attrs.field(init=False, default=None)
+    _context: Context = field(init=False, factory=lambda: Context("sink", getLogger(__name__)))
+    _database: Database | None = field(init=False, default=None)
+    _retention: "Retention | None" = field(init=False, default=None)
+    _reported: set[str] = field(init=False, factory=set)
+    _samples: SamplesTable | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""

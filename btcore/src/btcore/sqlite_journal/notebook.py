@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.journal import Damage
 from btcore.sqlite_journal.files.note import path_of, read_note, write_note
 
@@ -40,7 +39,7 @@ class Notebook:
     def change(self, *, sync: bool = False, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
         """Change the note, and write it. `sync`: what comes next needs it on the disk."""
         is_needed = sync or bool(self.note.unsaved)
-        self.note = attrs.evolve(self.note, **changes)
+        self.note = evolve(self.note, **changes)
         write_note(self._file, self.note, sync=is_needed)
 
     def note_progress(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
@@ -48,7 +47,7 @@ class Notebook:
         self._noted_at = time.monotonic()
         if self._is_forgetting:
             changes["kept_after"] = None
-        if attrs.evolve(self.note, **changes) != self.note or not path_of(self._file).exists():
+        if evolve(self.note, **changes) != self.note or not path_of(self._file).exists():
             self.change(**changes)
 
     def expire(self) -> None:

@@ -6,8 +6,7 @@ Whoever calls this holds the lock of the state directory.
 
 from datetime import datetime
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.journal import START, Journal
 from btcore.journal.partitions import partitioned, parts_of
@@ -62,7 +61,7 @@ def _sink(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
     if partitioned(journal) is None:
         return _part(table, name, plugin, journal)
     parts = [_part(table, name, plugin, one) for one in parts_of(journal)]
-    return attrs.evolve(merge(name, plugin, enumerate(parts)), partitions=None)
+    return evolve(merge(name, plugin, enumerate(parts)), partitions=None)
 
 
 def _part(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:

@@ -3,19 +3,27 @@
 
 from collections.abc import Iterable, Sequence
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.status import ReplayStatus, SinkStatus, State
 
 WORST: Sequence[State] = ("stopped", "failing", "waiting", "behind", "ok", "ended", "not running")
 """States, the one that a person should know of first."""
 
 
-def merge(name: str, plugin: str, parts: Iterable[tuple[int, SinkStatus]]) -> SinkStatus:
-    """Return the status of a sink from those of partitions; where there are none, others work them all."""
+def left(status: SinkStatus) -> tuple[None, SinkStatus]:
+    """Return what is told of a partition that has stopped here and was left to others: what waits is theirs."""
+    return None, attrs.evolve(status, waiting=0, oldest_waiting=None, dead_letters=0)
+
+
+def merge(name: str, plugin: str, parts: Iterable[tuple[int | None, SinkStatus]]) -> SinkStatus:
+    """Return the status of a sink from those of partitions; where there are none, others work them all.
+
+    A partition whose number is None is not worked here.
+    """
     numbers, found = [], []
     for number, status in parts:
-        numbers.append(number)
+        if number is not None:
+            numbers.append(number)
         found.append(status)
     if not found:
         return SinkStatus(name, plugin, "waiting", delivered=0, unwanted=0, dropped=0, partitions=())
@@ -55,4 +63,4 @@ def _merge_replays(replays: Sequence[ReplayStatus]) -> ReplayStatus | None:
         return None
     sums = {name: sum(getattr(one, name) for one in same) for name in COUNTS}
     error = next((one.last_error for one in same if one.last_error), "")
-    return attrs.evolve(same[0], **sums, waiting=max(one.waiting for one in same), last_error=error)
+    return evolve(same[0], **sums, waiting=max(one.waiting for one in same), last_error=error)

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
-import attrs
-
 from btcore.calculate.chains import Chains
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.config.site import Site
 from btcore.decode.decoders import Decoders
 from btcore.formats import Number
@@ -62,9 +60,9 @@ class Follower:
     """Reads the journal from an offset on, and knows the last sample of each meter. One thread at a time."""
 
     offset: Offset
-    latest: dict[str, Sample] = attrs.field(factory=dict)
-    today: dict[str, Today] = attrs.field(factory=dict)
-    _sampler: Consecutive = attrs.field(init=False, factory=lambda: Consecutive(POLARITY, Chains({}), SampleCache(1)))
+    latest: dict[str, Sample] = field(factory=dict)
+    today: dict[str, Today] = field(factory=dict)
+    _sampler: Consecutive = field(init=False, factory=lambda: Consecutive(POLARITY, Chains({}), SampleCache(1)))
 
     def follow(self, journal: Journal, decoders: Decoders, until: float) -> bool:
         """Read on until a moment of the steady clock; return whether there is nothing more. Raises Unavailable."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The status of what is delivered again, from what the journal keeps of it: its requests."""
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.replay.requests import Request, Requests
 from btcore.status import ReplayStatus
 
@@ -23,4 +22,4 @@ def request_status(request: Request, *, finished: bool = False) -> ReplayStatus:
 def waiting_replay(requests: Requests) -> ReplayStatus | None:
     """Return the status of the first request that is not done, and how many come after it. Raises Unavailable."""
     waiting = requests.waiting()
-    return attrs.evolve(request_status(waiting[0]), waiting=len(waiting) - 1) if waiting else None
+    return evolve(request_status(waiting[0]), waiting=len(waiting) - 1) if waiting else None

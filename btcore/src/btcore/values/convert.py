@@ -12,9 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.redaction import redact
 from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import nearest
@@ -189,7 +187,7 @@ def _instance(cls: type, made: Mapping[str, object], context: ConversionContext)
 
 def _within(index: str | int, error: InvalidValue) -> list[ValueProblem]:
     """Return the problems of an inner value, with the path to it."""
-    return [attrs.evolve(problem, path=(index, *problem.path)) for problem in error.problems]
+    return [evolve(problem, path=(index, *problem.path)) for problem in error.problems]
 
 
 def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are values here

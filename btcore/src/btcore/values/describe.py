@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 from btcore.text import quoted
 from btcore.values.convert import type_name
@@ -80,7 +80,7 @@ def settings_of(cls: type) -> tuple[Setting, ...]:
 
 def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
     """Return the settings that the core adds to a sink's table, with the sink's own defaults."""
-    return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
+    return tuple(evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
 
 
 def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, object]:

@@ -5,9 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import BtcoreError
 
 MAX_SHOWN = 60
@@ -41,12 +39,12 @@ class ConversionContext:
     """
 
     directory: Path
-    channels: Mapping[str, str] = attrs.field(factory=dict)
-    meters: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    channels: Mapping[str, str] = field(factory=dict)
+    meters: Mapping[str, str] = field(factory=dict, kw_only=True)
     labels: frozenset[str] = frozenset()
     complete: bool = True
-    secrets: list[str] = attrs.field(factory=list, repr=False)
-    warnings: list[str] = attrs.field(factory=list)
+    secrets: list[str] = field(factory=list, repr=False)
+    warnings: list[str] = field(factory=list)
 
     def serial(self, text: str) -> str:
         """Return the serial number of a meter by its name in [meters], or unchanged."""

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import attrs
-
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import frozen
+from btcore.classes import evolve, field, frozen
 from btcore.text import nearest
 from btcore.values.channels import EXPRESSION, KnownChannels, is_virtual, parse_channel
 from btcore.values.convert import convert
@@ -31,9 +29,9 @@ Factors = dict[tuple[str, str], Fraction]
 class Found:
     """The virtual channels, what [channels] says of each by `NAME_ch1`, and the mistakes in them, by their keys."""
 
-    channels: list[VirtualChannel] = attrs.field(factory=list)
-    descriptions: dict[str, ChannelDescription] = attrs.field(factory=dict)
-    problems: list[ValueProblem] = attrs.field(factory=list)
+    channels: list[VirtualChannel] = field(factory=list)
+    descriptions: dict[str, ChannelDescription] = field(factory=dict)
+    problems: list[ValueProblem] = field(factory=list)
 
 
 def read_virtual_channels(table: object, known: KnownChannels, context: ConversionContext) -> Found:
@@ -51,7 +49,7 @@ def read_virtual_channels(table: object, known: KnownChannels, context: Conversi
             found.descriptions[key] = _description(more, context)
             terms = _terms(reader.factors(name))
             found.channels.append(VirtualChannel(name, terms, str(value[EXPRESSION])))
-            found.descriptions[key] = attrs.evolve(found.descriptions[key], parts=tuple(terms.channels))
+            found.descriptions[key] = evolve(found.descriptions[key], parts=tuple(terms.channels))
         except InvalidExpression as error:
             found.problems.append(ValueProblem(str(error), (name, EXPRESSION)))
         except InvalidValue as error:

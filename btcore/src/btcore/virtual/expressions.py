@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Generic, TypeVar
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 
 C = TypeVar("C")
 
@@ -52,7 +50,7 @@ class _Sum(Generic[C]):
     """A number, or channels each multiplied by a number."""
 
     number: Fraction = Fraction(0)
-    channels: Mapping[C, Fraction] = attrs.field(factory=dict)
+    channels: Mapping[C, Fraction] = field(factory=dict)
 
     def plus(self, other: "_Sum[C]", sign: int) -> "_Sum[C]":
         """Return the sum, or with -1 the difference."""

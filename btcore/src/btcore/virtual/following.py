@@ -6,13 +6,11 @@ Reading the journal is the work of `collector.py`. Pure, except for what is reme
 
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from btcore.calculate.chains import Chains
 from btcore.calculate.energy import energies, rules_between
 from btcore.calculate.links import Link
 from btcore.calculate.transition import Transition
-from btcore.classes import define
+from btcore.classes import define, field
 from btcore.journal import START, Offset
 from btcore.records import Reading, from_microseconds
 from btcore.virtual.counting import ANY, FORMAT, SOURCE, Counters, VirtualChannel, net_energy, restored
@@ -102,7 +100,7 @@ class Follower:
     """Reads the journal from an offset on, for some virtual channels that have all come so far."""
 
     channels: list[Running]
-    chains: Chains = attrs.field(factory=lambda: Chains({}))
+    chains: Chains = field(factory=lambda: Chains({}))
     offset: Offset = START
 
     def feed(self, reading: Reading) -> Iterator[Reading]:

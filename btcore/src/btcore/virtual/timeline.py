@@ -9,9 +9,7 @@ microseconds since 1970, energies integers in a unit that the caller chooses. Pu
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-import attrs
-
-from btcore.classes import define, frozen
+from btcore.classes import define, evolve, field, frozen
 
 MAX_PIECES = 64
 """Pieces of a meter that are kept while another is waited for; above it, two that follow each other become one."""
@@ -40,7 +38,7 @@ class Piece:
 class _Part:
     """The pieces of one meter that no interval has yet, and up to when it is known what it counted."""
 
-    pieces: deque[Piece] = attrs.field(factory=deque)
+    pieces: deque[Piece] = field(factory=deque)
     known_to: int = 0
 
     def add(self, piece: Piece) -> None:
@@ -84,7 +82,7 @@ class Timeline:
             part.add(piece)
         while self._lead.pieces and all(other.known_to >= self._lead.pieces[0].end for other in self._others):
             first = self._lead.pieces.popleft()
-            yield attrs.evolve(first, energy=first.energy + sum(other.take(first.end) for other in self._others))
+            yield evolve(first, energy=first.energy + sum(other.take(first.end) for other in self._others))
 
     @property
     def waits_for(self) -> list[str]:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 import attrs
 
-from btcore.classes import frozen
+from btcore.classes import field, frozen
 from btcore.errors import Reject, Retry, Stop
 
 MAX_ANSWER_TEXT = 200
@@ -78,8 +78,8 @@ class Answer:
 
     code: int
     text: str
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    body: str = attrs.field(default=attrs.Factory(lambda self: self.text, takes_self=True), repr=False, kw_only=True)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: str = field(default=attrs.Factory(lambda self: self.text, takes_self=True), repr=False, kw_only=True)
 
     @property
     def line(self) -> str:

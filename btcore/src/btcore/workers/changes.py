@@ -7,9 +7,7 @@ and on the polarity of the site. How workers are restarted is in `group.py`.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import field, frozen, values_of
 from btcore.config.site import Decoder, Sink, Site, Source, site_settings
 from btcore.values.describe import settings_of
 
@@ -25,7 +23,7 @@ class PartChanges:
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    restarted: Mapping[str, str] = attrs.field(factory=dict)
+    restarted: Mapping[str, str] = field(factory=dict)
 
     @property
     def ending(self) -> frozenset[str]:
@@ -119,6 +117,6 @@ def _core_values(part: Part) -> dict[str, object]:
     if isinstance(part, Source):
         return {entry.name: getattr(part, entry.name) for entry in settings_of(Source)}
     if isinstance(part, Sink):
-        delivery = attrs.asdict(part.delivery, recurse=False)
+        delivery = values_of(part.delivery)
         return {**delivery, "split_from": part.split_from, "hosted": part.hosted}
     return {}

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from btcore import clocks
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.config.site import Source
 from btcore.control.server import Handler, Request
 from btcore.device.heard import HeardMeter, zone_time
@@ -152,7 +150,7 @@ def _family(serial: str) -> Family | None:
 
 def _known(target: Target, settings: DeviceSettings) -> Target:
     """Return the target with what its answers have told."""
-    return attrs.evolve(target, serial=settings.meter, family=settings.family, device=settings.device or target.device)
+    return evolve(target, serial=settings.meter, family=settings.family, device=settings.device or target.device)
 
 
 def _words(request: Request) -> list[str]:
@@ -199,7 +197,7 @@ def _with_clock(settings: DeviceSettings, found: _Found) -> DeviceSettings:
     if heard is None or heard.clock is None:
         return settings
     error = heard.clock_error(utc=_is_utc(found.worker.source))
-    return attrs.evolve(settings, clock=heard.clock.isoformat(" "), clock_error=error)
+    return evolve(settings, clock=heard.clock.isoformat(" "), clock_error=error)
 
 
 def _now(source: Source) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from btcore.calculate.sampling import SampleCache
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen, values_of
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
@@ -110,7 +110,7 @@ class WorkerFactory:
             return source
         from btcore.virtual.collector import Collector  # noqa: PLC0415 - for sites with virtual channels
 
-        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self.decoders(())))
+        return evolve(source, instance=Collector(source.instance, self._journal, self.decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
@@ -124,7 +124,7 @@ class WorkerFactory:
     def _sink(self, sink: Sink, share: Share | None = None) -> SinkWorker:
         journal = partition_of(self._journal, share)
         requests = self._requests.of(sink.table) if share is None else self._requests.of_share(share)
-        context = attrs.evolve(self._context(sink), replay=requests.ask_for_all)
+        context = evolve(self._context(sink), replay=requests.ask_for_all)
         worker = SinkWorker(
             sink,
             journal,
@@ -143,7 +143,7 @@ class WorkerFactory:
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
         context = context_of(self._site, part, dry_run=self._options.dry_run)
-        return attrs.evolve(context, **attrs.asdict(self._hosting, recurse=False))
+        return evolve(context, **values_of(self._hosting))
 
     def decoders(self, formats: tuple[str, ...] = ()) -> Decoders:
         """Make the decoders of the site, for packets of these formats; of all, where there are none."""
@@ -167,5 +167,5 @@ def partition_of(journal: Journal, share: Share | None) -> Journal:
 def own_instance(sink: Sink) -> Sink:
     """Return a sink with an instance of its plugin of its own: several workers cannot use one."""
     instance: Any = sink.instance
-    own = attrs.evolve(instance) if attrs.has(type(instance)) else copy.copy(instance)
-    return attrs.evolve(sink, instance=own, settings=sink.settings)
+    own = evolve(instance) if attrs.has(type(instance)) else copy.copy(instance)
+    return evolve(sink, instance=own, settings=sink.settings)

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen, values_of
 from btcore.journal import START, Damage, Offset
 from btcore.sqlite_journal.files.durable import rename
 
@@ -46,7 +44,7 @@ class Note:
 
     def with_damage(self, damage: Damage) -> "Note":
         """Return the note with one more damage."""
-        return attrs.evolve(self, damages=(*self.damages, damage)[-MAX_DAMAGES:])
+        return evolve(self, damages=(*self.damages, damage)[-MAX_DAMAGES:])
 
 
 def path_of(file: Path) -> Path:
@@ -93,7 +91,7 @@ def _write(path: Path, data: bytes, *, sync: bool) -> None:
 
 def _as_json(note: Note) -> Mapping[str, Any]:
     damages = [{"time": one.time.timestamp(), "text": one.text, "lost": one.lost} for one in note.damages]
-    return {**attrs.asdict(note, recurse=False), "damages": damages}
+    return {**values_of(note), "damages": damages}
 
 
 def _parse(found: Any) -> Note:  # noqa: ANN401 - of any shape

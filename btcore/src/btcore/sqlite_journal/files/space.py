@@ -77,8 +77,9 @@ class Room:
             if free_bytes(self._reserve.parent) < ENOUGH * RESERVE:
                 return False
             with os.fdopen(os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as reserve:
+                part = os.urandom(1 << 20)  # a file system may keep zeros nowhere
                 for _ in range(RESERVE >> 20):
-                    reserve.write(os.urandom(1 << 20))  # a file system may keep zeros nowhere
+                    reserve.write(part)
         except OSError:
             with suppress(OSError):
                 self._reserve.unlink()

@@ -11,11 +11,13 @@ Records of a block hold what those before them in it have said, so damage costs 
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
 from btcore.sqlite_journal.files.durable import sync_names
+from btcore.sqlite_journal.files.mapping import Mapping, map_file
 
 SUFFIX = "-tail"
 """Behind the name of the journal's file, as SQLite names its own beside it."""
@@ -83,6 +85,7 @@ class Tail:
         self._sum = 0  # of all bytes up to the end
         self._left = 0  # bytes until the next block
         self._deflate = _compressor()
+        self._mapping: Mapping | None = None
 
     @property
     def size(self) -> int:
@@ -130,6 +133,7 @@ class Tail:
             yield record
         self._sum = zlib.crc32(data[: self._end])
         self.is_read = True
+        self._map()
 
     def write(self, record: bytes, newest: int, *, sync: bool = False) -> None:
         """Append a record; `newest` is the newest offset with it. Raises OSError, and nothing is appended then.
@@ -145,7 +149,7 @@ class Tail:
         body = BODY.pack(len(data) | (FRESH if is_fresh else 0), newest) + data
         written = HEADER.pack(MARK, self._filling, zlib.crc32(body)) + body
         try:
-            _write_all(self._descriptor, written, self._end)
+            self._write_at(self._end, written)
             if sync:
                 self._sync()
         except OSError:
@@ -154,6 +158,23 @@ class Tail:
         self._end += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
+
+    def _write_at(self, at: int, data: bytes) -> None:
+        if self._mapping is not None and at + len(data) <= self._mapping.size:
+            with suppress(OSError):
+                self._mapping.write(data, at)
+                return
+            self._unmap()
+        _write_all(self._descriptor, data, at)
+
+    def _map(self) -> None:
+        if self._mapping is None and self._length:
+            self._mapping = map_file(self._descriptor, self._length)
+
+    def _unmap(self) -> None:
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
 
     def _sync(self) -> None:
         os.fdatasync(self._descriptor)
@@ -175,7 +196,8 @@ class Tail:
         filling = os.urandom(4)
         begin = _begin(filling)
         self._length = SIZE
-        _write_all(self._descriptor, begin, 0)
+        self._map()
+        self._write_at(0, begin)
         self._filling, self._end, self._left, self._sum = filling, len(begin), 0, zlib.crc32(begin)
         self.is_empty = False
         if sync:
@@ -188,6 +210,7 @@ class Tail:
 
     def close(self) -> None:
         """Close the file."""
+        self._unmap()
         os.close(self._descriptor)
 
 

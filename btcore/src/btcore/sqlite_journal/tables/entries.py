@@ -8,8 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-import attrs
-
+from btcore.classes import evolve
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
 from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, count_in_blocks
@@ -172,6 +171,6 @@ def _restamp_one(connection: sqlite3.Connection, entry: Entry, wanted: Entry) ->
     key = wanted.key
     while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
         key += 1
-    done = attrs.evolve(entry, key=key, boot=wanted.boot)
+    done = evolve(entry, key=key, boot=wanted.boot)
     connection.execute(RESTAMP, (key, done.boot, key // 1_000_000, checksum_of(done), done.offset))
     return done

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import evolve, frozen
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
 from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined
 
@@ -75,7 +73,7 @@ def write_checkpoint(
     row = connection.execute(REVISION, (sink,)).fetchone()
     if (row[0] if row else 0) != checkpoint.revision:
         raise Superseded(sink)
-    kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
+    kept = evolve(checkpoint, revision=checkpoint.revision + 1)
     changed = {key: one for key, one in kept.baselines.items() if known.get(key) is not one}
     return Written(kept, changed, keep_checkpoint(connection, sink, kept, changed))
 

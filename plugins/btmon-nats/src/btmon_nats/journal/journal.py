@@ -254,9 +254,9 @@ class StreamJournal(PartJournal):
         """Return a partition."""
         return self._parts[number]
 
-    def hold(self, sinks: Sequence[str], working: Collection[Share]) -> Collection[Share]:
+    def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> Collection[Share]:
         """Return which shares are this program's."""
-        return self._leases.hold(sinks, working)
+        return self._leases.hold(sinks, working, unfit)
 
     def wake(self) -> None:
         """Make every `wait` return now, of all partitions."""

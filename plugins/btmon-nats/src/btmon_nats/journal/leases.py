@@ -2,9 +2,10 @@
 """Which partitions of which sinks this program works: those whose lease it has.
 
 A lease is a key in a bucket that forgets it after some seconds: it is renewed well before. Each program is a member as
-long as it renews a key of its own. Nobody leads: each takes what is free up to a fair number, and frees what it has
-above that. Two may believe that they have a lease, where one of them slept; then the checkpoint decides, of which a
-new holder makes a new revision before it begins.
+long as it renews a key of its own, which says to which sinks it cannot deliver. Nobody leads: of each sink, each that
+can deliver to it takes what is free up to a fair number, and frees what it has above that. Two may believe that they
+have a lease, where one of them slept; then the checkpoint decides, of which a new holder makes a new revision before it
+begins.
 """
 
 import json
@@ -39,11 +40,11 @@ class Leases:
         self._fence = fence
         self._lease = LEASE
         self._member = os.urandom(6).hex()
-        self._value = json.dumps(
-            {"member": self._member, "host": socket.gethostname(), "process": os.getpid()}
-        ).encode()
-        self._wanted: list[Share] = []
+        self._who = {"member": self._member, "host": socket.gethostname(), "process": os.getpid()}
+        self._value = json.dumps(self._who).encode()
+        self._sinks: Sequence[str] = ()
         self._working: Collection[Share] = ()
+        self._unfit: Collection[str] = ()
         self._mine: dict[Share, int] = {}  # with the revision of the lease
         self._leaving: set[Share] = set()
         self._renewed = -math.inf
@@ -52,11 +53,13 @@ class Leases:
         self._is_failing = False
         self._thread: Thread | None = None
 
-    def hold(self, sinks: Sequence[str], working: Collection[Share]) -> frozenset[Share]:
-        """Return what is this program's to deliver; `working` is what it has not ended with yet."""
+    def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> frozenset[Share]:
+        """Return what is this program's to deliver; `working` is what it has not ended with yet.
+
+        `unfit` are sinks that it cannot deliver to.
+        """
         with self._lock:
-            self._wanted = [Share(sink, number) for sink in sinks for number in range(self._partitions)]
-            self._working = frozenset(working)
+            self._sinks, self._working, self._unfit = tuple(sinks), frozenset(working), frozenset(unfit)
         if self._thread is None:
             self._turn()
             self._thread = Thread(target=self._run, name="leases", daemon=True)
@@ -97,27 +100,22 @@ class Leases:
         began = time.monotonic()
         if self._renewed == -math.inf:
             self._lease = self._records.ttl() or LEASE
-        self._records.put(f"member.{self._member}", self._value)
+        with self._lock:
+            sinks, working, unfit = self._sinks, self._working, self._unfit
+        self._records.put(f"member.{self._member}", json.dumps({**self._who, "unfit": sorted(unfit)}).encode())
         self._renew()
         keys = self._records.keys("")
         found = dict(zip(keys, self._records.get_all(keys), strict=True))
         owners = {key: (_owner(record.value), record.revision) for key, record in found.items()}
+        able = {_owner(record.value): _unfit(record.value) for key, record in found.items() if key[:7] == "member."}
+        able.pop(self._member, None)
         with self._lock:
             self._renewed = began
-            wanted, working = list(self._wanted), self._working
-            others = self._others(owners)
-        members = len(others) + 1
-        fair, is_short = len(wanted) // members, min(others.values(), default=len(wanted)) < len(wanted) // members
-        self._leave(wanted, fair, is_short=is_short)
+            self._leaving |= {share for share in self._mine if share.sink not in sinks}
+        most = {sink: self._leave(sink, owners, [one for one in able if sink not in able[one]]) for sink in sinks}
         self._free(working)
-        self._take(wanted, owners, fair if is_short else math.ceil(len(wanted) / members))
-
-    def _others(self, owners: Mapping[str, tuple[str, int]]) -> Counter[str]:
-        """Return how many shares each of the other members has."""
-        others = Counter({owner: 0 for key, (owner, _) in owners.items() if key.startswith("member.")})
-        others.update(owner for key, (owner, _) in owners.items() if key.startswith("lease.") and owner in others)
-        del others[self._member]
-        return others
+        for sink in sinks:
+            self._take(sink, owners, most[sink])
 
     def _renew(self) -> None:
         """Renew what is held; what somebody else has by now is lost."""
@@ -134,13 +132,26 @@ class Leases:
         if lost:
             log.warning("%d of this program's partitions are another's now: it was not heard of for too long", lost)
 
-    def _leave(self, wanted: Sequence[Share], fair: int, *, is_short: bool) -> None:
-        """Choose what to free: what is no longer wanted, and what is above a fair share where another has less."""
+    def _leave(self, sink: str, owners: Mapping[str, tuple[str, int]], others: Sequence[str]) -> int:
+        """Choose what to free of a sink: what is above a fair share where another that can deliver has less.
+
+        All of it where only others can deliver. Returns how many shares of it this program may have.
+        """
+        is_unfit = sink in self._unfit and bool(others)
+        members = len(others) + (not is_unfit)
+        fair = self._partitions // members
+        has = Counter(owners.get(_key(share), ("", 0))[0] for share in self._shares(sink))
+        is_short = any(has[one] < fair for one in others)
         with self._lock:
-            self._leaving |= self._mine.keys() - set(wanted)
-            staying = [share for share in self._mine if share not in self._leaving]
-            if is_short:
-                self._leaving |= set(staying[fair:])
+            staying = [share for share in self._mine if share.sink == sink and share not in self._leaving]
+            if is_unfit or is_short:
+                self._leaving |= set(staying[0 if is_unfit else fair :])
+        if is_unfit:
+            return 0
+        return fair if is_short else math.ceil(self._partitions / members)
+
+    def _shares(self, sink: str) -> list[Share]:
+        return [Share(sink, number) for number in range(self._partitions)]
 
     def _free(self, working: Collection[Share]) -> None:
         """Free what nobody here works on any more."""
@@ -151,11 +162,12 @@ class Leases:
                 del self._mine[share]
             self._leaving &= self._mine.keys()
 
-    def _take(self, wanted: Sequence[Share], owners: Mapping[str, tuple[str, int]], most: int) -> None:
-        """Take what is free, up to so many."""
-        free = [share for share in wanted if share not in self._mine and not owners.get(_key(share), ("", 0))[0]]
+    def _take(self, sink: str, owners: Mapping[str, tuple[str, int]], most: int) -> None:
+        """Take what is free of a sink, up to so many shares."""
+        shares = self._shares(sink)
+        free = [share for share in shares if share not in self._mine and not owners.get(_key(share), ("", 0))[0]]
         random.shuffle(free)
-        for share in free[: max(most - len(self._mine), 0)]:
+        for share in free[: max(most - sum(share in self._mine for share in shares), 0)]:
             [revision] = self._records.put_all([(_key(share), self._value, owners.get(_key(share), ("", 0))[1])])
             if revision:
                 self._fence(share)
@@ -165,6 +177,14 @@ class Leases:
 
 def _key(share: Share) -> str:
     return f"lease.{token(share.sink)}.{share.partition:03}"
+
+
+def _unfit(value: bytes) -> frozenset[str]:
+    """Return to which sinks a member cannot deliver."""
+    try:
+        return frozenset(map(str, json.loads(value).get("unfit", ())))
+    except (ValueError, TypeError, AttributeError):
+        return frozenset()
 
 
 def _owner(value: bytes) -> str:

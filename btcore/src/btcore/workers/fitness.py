@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which sinks this program cannot deliver to now, though others might: all its workers have stopped, or fail for long.
+
+One partition that fails says nothing of the program: it may be what is in it. After a while the program tries again;
+where a sink has just been left to others, it is left again after a few seconds of failing.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from time import monotonic
+
+from btcore.sinks.worker import SinkWorker
+from btcore.text import format_duration
+
+log = logging.getLogger("btcore")
+
+FAILING = 120.0
+"""Seconds of failing after which a sink is left to others."""
+
+FAILING_AGAIN = 10.0
+"""Seconds of failing after which a sink is left again that has not worked since."""
+
+RETURN = 600.0
+"""Seconds for which this program does not come back for what it has left."""
+
+
+class Fitness:
+    """The sinks of a journal with partitions. Only the thread that runs the site calls it."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Begin with all fit. `clock` is in seconds."""
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self._doubted: set[str] = set()
+        self._reported: set[str] = set()
+
+    def look(self, tables: Iterable[str], workers: Collection[SinkWorker]) -> frozenset[str]:
+        """Return which of these sinks this program cannot deliver to."""
+        for table in tables:
+            mine = [one for one in workers if one.table == table and not one.is_left and not one.has_ended]
+            if mine and all(self._is_unfit(one) for one in mine):
+                self._until[table] = self._clock() + RETURN
+                self._doubted.add(table)
+            elif mine or self._clock() >= self._until.get(table, 0.0):
+                self._until.pop(table, None)
+                self._reported.discard(table)
+            if any(one.failing_for is None and one.delivered for one in mine):
+                self._doubted.discard(table)
+        return frozenset(self._until)
+
+    def left(self, worker: SinkWorker) -> None:
+        """Tell that shares of a sink are left to others, once."""
+        if worker.table not in self._reported:
+            self._reported.add(worker.table)
+            why, wait = worker.stop_reason or worker.state, format_duration(RETURN)
+            log.warning(
+                "%s: its partitions are left to other programs, as it cannot be delivered to from here (%s);"
+                " this program tries again in %s",
+                worker.table,
+                why,
+                wait,
+            )
+
+    def forget(self, tables: Iterable[str]) -> None:
+        """Begin anew with these sinks: their settings have changed."""
+        for table in tables:
+            self._until.pop(table, None)
+            self._doubted.discard(table)
+            self._reported.discard(table)
+
+    def _is_unfit(self, worker: SinkWorker) -> bool:
+        patience = FAILING_AGAIN if worker.table in self._doubted else FAILING
+        return worker.failing_for is not None and worker.failing_for >= patience
