@@ -12,7 +12,7 @@ WORST: Sequence[State] = ("stopped", "failing", "waiting", "behind", "ok", "ende
 
 def left(status: SinkStatus) -> tuple[None, SinkStatus]:
     """Return what is told of a partition that has stopped here and was left to others: what waits is theirs."""
-    return None, attrs.evolve(status, waiting=0, oldest_waiting=None, dead_letters=0)
+    return None, evolve(status, waiting=0, oldest_waiting=None, dead_letters=0)
 
 
 def merge(name: str, plugin: str, parts: Iterable[tuple[int | None, SinkStatus]]) -> SinkStatus:
