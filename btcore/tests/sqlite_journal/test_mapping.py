@@ -85,6 +85,27 @@ def test_a_mapping_leaves_nothing_open(descriptor: int, monkeypatch: pytest.Monk
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_a_record_that_is_broken_off_is_not_mixed_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come between any two calls."""
+    with closing(Tail(tmp_path / "journal.db")) as one:
+        list(one.records())
+        one.write(b"first", 1)
+
+        def interrupt(*_: object) -> int:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr(os, "readv", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                one.write(b"broken off", 2)
+        one.write(b"broken off, and more", 3)
+    with closing(Tail(tmp_path / "journal.db")) as again:
+        assert list(again.records()) == [b"first", b"broken off, and more"]
+        assert not again.is_damaged
+
+
 @pytest.mark.parametrize("is_mapped", [True, False])
 def test_a_tail_is_the_same_with_a_mapping_and_without(
     tmp_path: Path, is_mapped: bool, monkeypatch: pytest.MonkeyPatch

@@ -33,15 +33,20 @@ class Mapping:
             raise
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
+        self._is_whole = True
 
     def write(self, data: bytes, at: int) -> None:
         """Write there. Raises OSError: then some of it may be written, and the mapping is of no more use."""
+        if not self._is_whole:
+            raise OSError("an earlier write to a mapping was broken off")
+        self._is_whole = False  # whatever ends this, as Ctrl-C: what is left in the pipe would be written next time
         for begin in range(0, len(data), PORTION):
             portion = data[begin : begin + PORTION]
             first = at + begin
             with self._view[first : first + len(portion)] as target:
                 if os.write(self._in, portion) != len(portion) or os.readv(self._out, [target]) != len(portion):
                     raise OSError("only a part was written to a mapping")
+        self._is_whole = True
 
     def close(self) -> None:
         """Let go of it; what was written stays written."""

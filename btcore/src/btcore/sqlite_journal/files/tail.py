@@ -152,7 +152,7 @@ class Tail:
             self._write_at(self._end, written)
             if sync:
                 self._sync()
-        except OSError:
+        except BaseException:
             self._left = 0  # the compressor has seen what no reader will: the next record begins a block
             raise
         self._end += len(written)
