@@ -21,11 +21,13 @@ from helpers.needed import need
 from servers.database_servers import PostgreSQL
 from servers.nats_cluster import MISSING, NatsCluster
 
-from btcore import BtcoreError
+from btcore import BtcoreError, Duration
 from btcore.control.client import ask_once
 from btcore.journal import START, DeadLetter
 from btcore.journal.opening import open_journal
 from btcore.testing import BtcoreProcess, free_port, wait_for
+from btmon_nats.connection import Connection
+from btmon_nats.login import Login
 
 pytestmark = pytest.mark.servers
 
@@ -268,6 +270,35 @@ def test_who_cannot_deliver_leaves_its_share_to_others(small_archive: Archive) -
     assert (found["state"], found["partitions"], found["waiting"]) == ("stopped", [], 0)
     assert "password" in found["last_error"]["text"]
     assert archive.partitions("one") == list(range(PARTITIONS))
+
+
+def test_deliverers_go_on_with_a_stream_that_was_made_anew(small_archive: Archive) -> None:
+    """None is restarted, each tells it, and all that the new stream has is stored, each meter's in order."""
+    archive = small_archive
+    archive.wait_for_shares("one", "two")
+    url = archive.cluster.urls[0]
+    connection = Connection(Login(servers=[url], timeout=Duration(15)), "test")
+    connection.use(lambda stream: stream.delete_stream("energy"))
+    connection.close()
+    assert "made" in archive.run("setup", "nats", "setup", "--replicas", "1")
+    archive.wait_for_more("the stream was made anew")
+    archive.wait_for_shares("one", "two")
+    for name in HOUSES:
+        archive.drain(name)
+    journal = open_journal(f"{url}/energy?partitions={PARTITIONS}", archive.folder)
+    with closing(journal):
+        sent: dict[str, list[int]] = defaultdict(list)
+        for entry in journal.read(START, 10_000):
+            sent[entry.serial].append(entry.key // 1_000_000)
+    assert len(sent) == METERS
+    wait_for(
+        lambda: all(archive.stored()[one][-len(times) :] == times for one, times in sent.items()),
+        "all of the new stream to be stored",
+    )
+    for name in ("one", "two"):
+        assert archive.running[name].process.poll() is None
+        assert "was made anew: this program goes on with it" in archive.running[name].log
+    assert all(times == sorted(set(times)) for times in archive.stored().values())
 
 
 def refuse_one(archive: Archive, serial: str) -> DeadLetter:

@@ -202,10 +202,13 @@ def test_a_stream_with_other_partitions_is_refused(open_stream: Open, server: Na
 
 
 def test_a_stream_that_was_made_anew_is_another(open_stream: Open, server: NatsServer) -> None:
-    """Its offsets begin anew, so no checkpoint of the other one counts; who had it open does nothing more."""
+    """No checkpoint of the other one counts. Who had it open goes on with it once its workers have ended."""
     journal = open_stream()
     [kept] = journal.append([entry(1)]).kept
-    journal.commit(SINK, Checkpoint(kept.offset))
+    part = journal.partition(partition_of("1", PARTITIONS))
+    assert list(part.read(START, 9)) == [kept]
+    part.commit(SINK, Checkpoint(kept.offset))
+    mine = set(journal.hold([SINK], ()))
     connection = Connection(Login(servers=[server.url], timeout=Duration(15)), "test")
     connection.use(lambda stream: stream.delete_stream("energy"))
     connection.use(lambda stream: set_up(stream, StreamPlan("energy", PARTITIONS, replicas=1)))
@@ -216,10 +219,17 @@ def test_a_stream_that_was_made_anew_is_another(open_stream: Open, server: NatsS
         try:
             journal.read(kept.offset, 1)
         except Unavailable as error:
-            return "was made anew while this program ran: restart it" in str(error)
+            return "was made anew while this program ran: its workers end first" in str(error)
         return False
 
     wait_for(is_refused, "the other to refuse")
+    assert not journal.hold([SINK], mine)
+    assert is_refused()
+    wait_for(lambda: set(journal.hold([SINK], ())) == mine, "it to go on")
+    assert part.checkpoint(SINK) is None
+    [again] = journal.append([entry(2)]).kept
+    assert list(part.read(START, 9)) == [again]
+    assert part.commit(SINK, Checkpoint(again.offset)).revision == 1
 
 
 def test_a_journal_that_is_closed_is_unavailable(open_stream: Open) -> None:

@@ -309,12 +309,13 @@ def codes(cls: Any, **settings: Any) -> list[str]:  # noqa: ANN401 - a plugin's 
 
 
 def test_the_doctor_finds_what_may_lose_readings(tmp_path: Path, setup: Callable[..., str]) -> None:
-    """A stream on one server, and a server that acknowledges before the disk has it, are told."""
+    """A stream on one server, one that acknowledges before the disk has it, and that nobody could ask, are told."""
     need(MISSING)
     with NatsCluster(tmp_path, 1, "jetstream { sync_interval: 2m }") as cluster:
         server = cluster.servers[0]
         setup([server.url], "--replicas", "1")
         assert codes(Nats, servers=[server.url], monitoring=[server.monitoring]) == ["few-replicas", "late-sync"]
+        assert codes(Nats, servers=[server.url]) == ["not-asked", "few-replicas"]
         assert codes(NatsStream, servers=[server.url], stream="other") == ["unreachable"]
 
 

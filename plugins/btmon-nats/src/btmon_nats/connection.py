@@ -43,6 +43,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._client: Client | None = None
+        self._ended = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
@@ -98,7 +99,20 @@ class Connection:
         client = self._client
         if client is None:
             raise LeftError(f"{self.login.address} was left meanwhile")
-        return self.run(work(client), patience or self.login.timeout)
+        return self.run(self._while_open(work(client)), patience or self.login.timeout)
+
+    async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something as long as there is a connection: what waits for an answer would wait for it to no end."""
+        task = asyncio.ensure_future(work)
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            ended.cancel()
+            task.cancel()
+        raise LeftError(f"{self.login.address}: the connection ended before there was an answer")
 
     def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin something that goes on by itself; it is open. What ends the connection cancels it."""
@@ -142,6 +156,12 @@ class Connection:
         failures = []
         for server in SystemRandom().sample(self.login.servers, len(self.login.servers)):
             client, self.denials.cause = Client(), None
+            ended = self._ended = asyncio.Event()
+
+            async def note_end(ended: asyncio.Event = ended) -> None:
+                ended.set()
+
+            options["disconnected_cb"] = options["closed_cb"] = note_end
             try:
                 await client.connect(server, **options)
             except Exception as error:  # noqa: BLE001 - whatever the client meets; the next server may answer

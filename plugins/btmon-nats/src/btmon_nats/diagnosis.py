@@ -20,6 +20,13 @@ OLDEST = (2, 15)
 
 REPLICAS = 3
 
+NOT_ASKED = Finding(
+    "not-asked",
+    "without `monitoring` it is not known whether what the servers acknowledge is on their disks, nor how old all are",
+    "Name their monitoring ports in `monitoring` (nats.conf: `http: 127.0.0.1:8222`); or see on each server that it is"
+    " NATS 2.15 or later and has `sync_interval: always`",
+)
+
 
 def diagnose(login: Login) -> Iterator[Finding]:
     """Yield what is wrong with the account, the servers and the stream."""
@@ -28,6 +35,7 @@ def diagnose(login: Login) -> Iterator[Finding]:
         info = connection.use(lambda jetstream: jetstream.stream_info(login.stream))
         if not login.monitoring:  # else each server is asked, not only the one that took the connection
             yield from _version_findings("the server", connection.server)
+            yield NOT_ASKED
         yield from _stream_findings(info)
     except Exception as error:  # noqa: BLE001 - whatever the client meets
         yield from _failure(meaning(error, login.stream, login.address, connection.denials.take()))

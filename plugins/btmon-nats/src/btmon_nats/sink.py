@@ -5,6 +5,7 @@ import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from nats.js import JetStreamContext
@@ -23,6 +24,7 @@ from btcore import (
     plugin,
     setting,
 )
+from btmon_nats.asking import until_answered
 from btmon_nats.connection import Connection
 from btmon_nats.holdings import Holdings
 from btmon_nats.login import Login
@@ -99,7 +101,11 @@ class Nats(Login):
 
     def _ask(self) -> None:
         try:
-            self._partitions = self._connection.use(lambda stream: partitions_of(stream, self.stream))
+            self._partitions = self._connection.use(
+                lambda stream: until_answered(
+                    lambda patience: asyncio.wait_for(partitions_of(stream, self.stream), patience), self.timeout
+                )
+            )
         except Exception as error:  # noqa: BLE001 - whatever the client meets
             raise self._meaning([error]) from None
 
@@ -114,8 +120,12 @@ class Nats(Login):
         subject = subject_of(self.stream, partition, self.publisher)
         for at in range(0, len(readings), MAX_READINGS):
             message = encode(readings[at : at + MAX_READINGS])
-            headers: dict[str, Any] = {Header.MSG_ID: message_id(subject, message)}
-            await stream.publish(subject, message, timeout=self.timeout, stream=self.stream, headers=headers)
+            await until_answered(partial(self._send, stream, subject, message), self.timeout)
+
+    async def _send(self, stream: JetStreamContext, subject: str, message: bytes, patience: float) -> None:
+        """Send a message, again and again if need be: the cluster knows it by its id, and the archive its readings."""
+        headers: dict[str, Any] = {Header.MSG_ID: message_id(subject, message)}
+        await stream.publish(subject, message, timeout=patience, stream=self.stream, headers=headers)
 
     def _meaning(self, errors: Sequence[BaseException]) -> Retry | Reject | Stop:
         """Return the one answer to several errors: what a person must act on, else what waiting may cure."""

@@ -88,8 +88,14 @@ class Appending:
         self._cluster = cluster
         self._stream = cluster.login.stream
         self._count = partitions
-        self._partitions = {number: Partition(view_of(number), number) for number in range(partitions)}
+        self._view_of = view_of
         self._lock = Lock()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what the partitions had: the stream is another one."""
+        with self._lock:
+            self._partitions = {number: Partition(self._view_of(number), number) for number in range(self._count)}
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep entries up to the first whose key is taken. A message is kept or not; several, in their order."""

@@ -46,14 +46,17 @@ class Checkpoints:
     def __init__(self, records: Records, part: str) -> None:
         """Take the bucket, and what the partition is called in its keys; `begin` comes first."""
         self._records = records
-        self._part = part
+        self._name = self._part = part
         self._kept: dict[str, Kept] = {}
         self._doubtful: dict[str, str] = {}  # writes that may have been done, by sink
         self._lock = Lock()
 
     def begin(self, stream: str) -> None:
         """Take which stream it is: where it is made anew, its offsets begin anew, and so do its checkpoints."""
-        self._part = f"{stream}.{self._part}"
+        with self._lock:
+            self._part = f"{stream}.{self._name}"
+            self._kept.clear()
+            self._doubtful.clear()
 
     def get(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come, as the cluster says."""

@@ -49,11 +49,18 @@ class Cluster:
         self._failed: tuple[float, Exception] | None = None
         self._timeouts = 0
         self._number = 0
+        self._is_closed = False
         self.refusal = ""
         """Why nothing is done any more; "" while all is well."""
 
     def use(self, work: Work[T]) -> T:
         """Do something, and wait for it. Raises Unavailable, ChangedMeanwhileError, MissingError."""
+        if self.refusal:
+            raise Unavailable(self.refusal)
+        return self.use_anyway(work)
+
+    def use_anyway(self, work: Work[T]) -> T:
+        """Do something also where the journal is refused to others; as `use` does."""
         number = self._opened()
         try:
             done = self._connection.use_open(work)
@@ -66,6 +73,8 @@ class Cluster:
 
     def begin(self, work: Work[T]) -> Future[T]:
         """Begin something that goes on by itself, until it ends or the connection does. Raises Unavailable."""
+        if self.refusal:
+            raise Unavailable(self.refusal)
         self._opened()
         try:
             return self._connection.begin(work)
@@ -79,7 +88,7 @@ class Cluster:
     def close(self) -> None:
         """End it; nobody can use it any more."""
         with self._lock:
-            self.refusal = "the journal was closed"
+            self.refusal, self._is_closed = "the journal was closed", True
             self._connection.close()
 
     def _opened(self) -> int:
@@ -92,7 +101,7 @@ class Cluster:
 
     def _open(self) -> None:
         with self._lock:
-            if self.refusal:
+            if self._is_closed:
                 raise Unavailable(self.refusal)
             if self._connection.is_open:
                 return

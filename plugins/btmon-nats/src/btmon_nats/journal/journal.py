@@ -34,6 +34,7 @@ from btmon_nats.journal.leases import Leases
 from btmon_nats.journal.letters import Letters
 from btmon_nats.journal.records import Records, token
 from btmon_nats.journal.refused import Refused
+from btmon_nats.journal.renewal import Renewal
 from btmon_nats.journal.url import Address, parse
 from btmon_nats.journal.view import Heard, View
 from btmon_nats.stream import bucket_of, leases_of, letters_of, mark_of, partitions_in
@@ -223,6 +224,7 @@ class StreamJournal(PartJournal):
         self._parts = [PartJournal(self, cluster, heard, number) for number in range(self.partitions)]
         self.appending = Appending(cluster, self.partitions, lambda number: self._parts[number].view)
         self._leases = Leases(Records(cluster, leases_of(stream)), self.partitions, self._fence)
+        self._renewal = Renewal(cluster, self.location, self.partitions, self._begin)
         self._stop = Event()
         self._watch = Thread(target=self._run, name="stream", daemon=True)
 
@@ -239,13 +241,8 @@ class StreamJournal(PartJournal):
             raise Unavailable(f"{self.location} has {found} partitions: give partitions={found} in `journal`")
         if not self.records.exists():
             raise Unavailable(missing)
-        self._made = mark_of(info)
-        self.letters.begin(self._made)
-        for part in (self, *self._parts):
-            part.checkpoints.begin(self._made)
-        for part in self._parts:
-            part.view.refresh()
-        self.view.found(max(part.newest() for part in self._parts))
+        self._renewal.begin(mark_of(info))
+        self._begin(mark_of(info))
         if newest := self.newest():
             self.view.note_heard(self.view.recent(newest, RECENT))
         self._watch.start()
@@ -256,7 +253,8 @@ class StreamJournal(PartJournal):
 
     def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> Collection[Share]:
         """Return which shares are this program's."""
-        return self._leases.hold(sinks, working, unfit)
+        is_working = self._renewal.may_work(working)
+        return self._leases.hold(sinks, working, unfit) if is_working else ()
 
     def wake(self) -> None:
         """Make every `wait` return now, of all partitions."""
@@ -278,19 +276,22 @@ class StreamJournal(PartJournal):
         for name in (share.sink, replay_name(share.sink)):
             part.checkpoints.fence(name)
 
-    def _look_for_another(self) -> None:
-        """Do nothing more where the stream was made anew: its offsets mean something else now."""
-        stream = self.address.login.stream
-        if mark_of(self._cluster.use(lambda jetstream: jetstream.stream_info(stream))) != self._made:
-            self._cluster.refusal = f"{self.location} was made anew while this program ran: restart it"
-            log.error("%s", self._cluster.refusal)
-            self._stop.set()
+    def _begin(self, mark: str) -> None:
+        """Begin with a stream, that was made at this time: nothing that was known of another one means anything."""
+        self.letters.begin(mark)
+        for part in (self, *self._parts):
+            part.checkpoints.begin(mark)
+            part.view.restart()
+        self.appending.restart()
+        for part in self._parts:
+            part.view.refresh()
+        self.view.found(max(part.newest() for part in self._parts))
 
     def _run(self) -> None:
         """Keep what is newest of the whole stream."""
         while not self._stop.wait(REFRESH):
             try:
-                self._look_for_another()
+                self._renewal.look()
                 self.view.refresh()
             except Unavailable as error:
                 log.debug("what is newest in the stream cannot be asked now: %s", error)

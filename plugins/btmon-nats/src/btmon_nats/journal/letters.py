@@ -30,7 +30,8 @@ class Letters:
 
     def begin(self, stream: str) -> None:
         """Take which stream it is: of one that was made anew, they would mean other entries."""
-        self._prefix = f"letter.{stream}."
+        with self._lock:
+            self._prefix, self._tag = f"letter.{stream}.", None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is. What was kept before a failure stays kept."""

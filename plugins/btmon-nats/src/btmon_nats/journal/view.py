@@ -86,6 +86,16 @@ class View:
             reader.close()
         self.wake()
 
+    def restart(self) -> None:
+        """Forget what was read: the stream is another one."""
+        with self._changed:
+            left, self._readers = self._readers, []
+            self._messages.clear()
+            self._newest = START
+        for reader in left:
+            reader.close()
+        self.wake()
+
     # --- in order
 
     def read(self, after: Offset, limit: int) -> list[Entry]:
