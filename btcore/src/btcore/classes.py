@@ -28,7 +28,7 @@ else:
         return _made(cls, attrs.frozen, options, is_hashable=True)
 
 
-__all__ = ["define", "frozen"]
+__all__ = ["Weak", "define", "fillable", "frozen"]
 
 
 def _made(cls: type | None, make: Callable[..., Any], options: dict[str, Any], *, is_hashable: bool) -> Any:  # noqa: ANN401
@@ -69,3 +69,18 @@ def _show(self: Any) -> str:  # noqa: ANN401 - as above
     fields = [(field.name, field.repr) for field in self.__attrs_attrs__ if field.repr]
     texts = (f"{name}={(repr if show is True else show)(getattr(self, name))}" for name, show in fields)
     return f"{self.__class__.__qualname__.rpartition('>.')[2]}({', '.join(texts)})"
+
+
+class Weak:
+    """A base of a class whose `fillable` is made: what refers to an instance weakly has its place here."""
+
+    __slots__ = ("__weakref__",)
+
+
+def fillable(cls: type) -> Any:  # noqa: ANN401 - its instances are what they are made into
+    """Return the class with the same slots as a frozen one, that of a `Weak`, but which anybody may fill.
+
+    An instance is filled as one of this class, and becomes one of the frozen class by its `__class__` once nobody may
+    change it any more. The 15 fields of a reading take 0.5 µs then; as attrs fills them, past what forbids it, 1.2.
+    """
+    return type(f"Fillable{cls.__name__}", cls.__bases__, {"__slots__": vars(cls)["__slots__"]})

@@ -129,6 +129,8 @@ class Format:
     counters: Mapping[str, int] = attrs.field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = attrs.field(init=False, repr=False)
+    _nothing: dict[str, Number] = attrs.field(init=False, repr=False)
+    """A dict of the labels without numbers, to be copied."""
     _is_certain: bool = attrs.field(default=False, init=False, repr=False)
 
     @index.default
@@ -143,6 +145,10 @@ class Format:
     @_seconds.default
     def _index_of_seconds(self) -> int:
         return self.labels.index(SECONDS) if SECONDS in self.labels else -1
+
+    @_nothing.default
+    def _without_numbers(self) -> dict[str, Number]:
+        return dict.fromkeys(self.labels)
 
     def __attrs_post_init__(self) -> None:
         """Check that it does not contradict itself."""
