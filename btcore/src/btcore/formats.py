@@ -127,6 +127,8 @@ class Format:
     counters: Mapping[str, int] = field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = field(init=False, repr=False)
+    _nothing: dict[str, Number] = field(init=False, repr=False)
+    """A dict of the labels without numbers, to be copied."""
     _is_certain: bool = field(default=False, init=False, repr=False)
 
     @index.default
@@ -141,6 +143,10 @@ class Format:
     @_seconds.default
     def _index_of_seconds(self) -> int:
         return self.labels.index(SECONDS) if SECONDS in self.labels else -1
+
+    @_nothing.default
+    def _without_numbers(self) -> dict[str, Number]:
+        return dict.fromkeys(self.labels)
 
     def __attrs_post_init__(self) -> None:
         """Check that it does not contradict itself."""

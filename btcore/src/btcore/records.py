@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from btcore.calculated import Calculated
-from btcore.classes import field, frozen
+from btcore.classes import Weak, field, fillable, frozen
 from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
@@ -99,7 +99,7 @@ class SourceCheckpoint:
 
 
 @frozen
-class Packet:
+class Packet(Weak):
     """A complete packet at the start of a stream's buffer: its length, and what was read from it.
 
     `serial` is the meter's serial number as text, as its owner knows it. `raw` is what the journal keeps:
@@ -125,20 +125,19 @@ class Packet:
         return self._numbers
 
 
-_SET_SIZE, _SET_FORMAT, _SET_SERIAL, _SET_RAW, _SET_NUMBERS = (
-    Packet.__dict__[name].__set__ for name in ("size", "format", "serial", "raw", "_numbers")
-)
+_FILLABLE_PACKET = fillable(Packet)
 
 
 def found_packet(size: int, format: Format, serial: str, raw: bytes) -> Packet:
-    """Make the packet of a frame that was checked. Each slot is set by what sets it: 0.25 µs, as against 0.45."""
-    packet = object.__new__(Packet)
-    _SET_SIZE(packet, size)
-    _SET_FORMAT(packet, format)
-    _SET_SERIAL(packet, serial)
-    _SET_RAW(packet, raw)
-    _SET_NUMBERS(packet, None)
-    return packet
+    """Make the packet of a frame that was checked: 0.25 µs, as against 0.45."""
+    it = _FILLABLE_PACKET()
+    it.size = size
+    it.format = format
+    it.serial = serial
+    it.raw = raw
+    it._numbers = None  # noqa: SLF001 - its own
+    it.__class__ = Packet
+    return it  # type: ignore[no-any-return] # now it is one
 
 
 @frozen
@@ -179,8 +178,8 @@ class Piece:
     packet: Packet | None = field(default=None, repr=False)
 
 
-@frozen(eq=False)
-class Reading:
+@frozen(eq=False, init=False)
+class Reading(Weak):
     """One meter at one moment. It never changes.
 
     `time` is when the packet was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: no
@@ -219,21 +218,41 @@ class Reading:
     _continued_taken: int = field(default=0, init=False, repr=False)
     """The number of the reading that it is known to continue: what the source has found out, no sink needs to."""
 
-    def __attrs_post_init__(self) -> None:
-        """Check it."""
-        if type(self.time) is not datetime or self.time.tzinfo is not UTC:
-            object.__setattr__(self, "time", aware(self.time, "a reading's time"))
-        if not isinstance(self.format, Format):
-            raise TypeError(f"a reading's format: expected a Format, found {describe_type(self.format)}")
+    def __init__(  # noqa: PLR0913, PLR0917 - a record's fields
+        self,
+        time: datetime,
+        format: Format,
+        serial: str,
+        raw: bytes,
+        source: str = "",
+        offset: int = 0,
+        monotonic: int = 0,
+        boot: int = 0,
+        address: str = "",
+        origin: str = "",
+        numbers: tuple[Number, ...] | None = None,
+    ) -> None:
+        """Check what is given, and keep it."""
+        if type(time) is not datetime or time.tzinfo is not UTC:
+            time = aware(time, "a reading's time")
+        if not isinstance(format, Format):
+            raise TypeError(f"a reading's format: expected a Format, found {describe_type(format)}")
         # short and plain is what nearly all are
-        if type(self.serial) is not str or not self.serial.isalnum() or len(self.serial) > MAX_NAME:
-            check_name(self.serial, "a serial number")
-        if type(self.raw) is not bytes:
-            raise TypeError(f"a reading's raw: expected bytes, found {describe_type(self.raw)}")
-        if self.origin != LIVE:
-            check_origin(self.origin)
-        if self._numbers is not None:
-            object.__setattr__(self, "_numbers", self.format.checked(self._numbers))
+        if type(serial) is not str or not serial.isalnum() or len(serial) > MAX_NAME:
+            check_name(serial, "a serial number")
+        if type(raw) is not bytes:
+            raise TypeError(f"a reading's raw: expected bytes, found {describe_type(raw)}")
+        if origin != LIVE:
+            check_origin(origin)
+        if numbers is not None:
+            numbers = format.checked(numbers)
+        object.__setattr__(self, "__class__", _FILLABLE_READING)
+        it: Any = self
+        it.time, it.format, it.serial, it.raw = time, format, serial, raw
+        it.source, it.offset, it.monotonic, it.boot = source, offset, monotonic, boot
+        it.address, it.origin, it._numbers, it._key = address, origin, numbers, None  # noqa: SLF001 - its own
+        it._continued = it._taken = it._continued_taken = 0  # noqa: SLF001 - its own
+        it.__class__ = Reading
 
     @property
     def numbers(self) -> tuple[Number, ...]:
@@ -247,13 +266,19 @@ class Reading:
     @property
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
-        return dict(zip(self.format.labels, self.numbers, strict=True))  # of a GEM's 158, 5 µs: the rest is unpacking
+        form = self.format
+        values = form._nothing.copy()  # noqa: SLF001 - so large already, it takes the 158 of a GEM in 4 µs instead of 5
+        values.update(zip(form.labels, self.numbers, strict=True))
+        return values
 
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
         index = self.format._seconds  # noqa: SLF001 - it is asked for several times in each packet
-        return 0 if index < 0 else int(self.numbers[index] or 0)
+        if index < 0:
+            return 0
+        numbers = self._numbers
+        return int((self.numbers if numbers is None else numbers)[index] or 0)
 
     @property
     def timestamp(self) -> float:
@@ -271,6 +296,9 @@ class Reading:
         """Return one number by label; None if the format has no such label, or the meter no such value."""
         index = self.format.index.get(label)
         return None if index is None else self.numbers[index]
+
+
+_FILLABLE_READING = fillable(Reading)
 
 
 def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:  # noqa: ANN401 - a reading's types
@@ -314,8 +342,8 @@ def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> 
     return trusted_reading(reading.numbers, reading.time, reading.format, serial, reading.raw, source, offset, *more)
 
 
-@frozen(eq=False)
-class Sample:
+@frozen(eq=False, init=False)
+class Sample(Weak):
     """What one meter measured between two of its readings. It never changes.
 
     `seconds` is the length of the interval by the meter's own counter, or, where the meter sends none, by the times of
@@ -332,6 +360,21 @@ class Sample:
     _calculate: Callable[[], Mapping[str, Number]] = field(repr=False, alias="calculate")
     _found: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
     _values: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
+
+    def __init__(
+        self,
+        older: Reading,
+        newer: Reading,
+        seconds: float | None,
+        reset: bool,
+        calculate: Callable[[], Mapping[str, Number]],
+    ) -> None:
+        """Keep what is given."""
+        object.__setattr__(self, "__class__", _FILLABLE_SAMPLE)
+        it: Any = self
+        it.older, it.newer, it.seconds, it.reset = older, newer, seconds, reset
+        it._calculate, it._found, it._values = calculate, None, None  # noqa: SLF001 - its own
+        it.__class__ = Sample
 
     @property
     def serial(self) -> str:
@@ -377,6 +420,9 @@ class Sample:
             index = found.index.get(label)
             return self.newer.get(label) if index is None else found.numbers[index]
         return found[label] if label in found else self.newer.get(label)
+
+
+_FILLABLE_SAMPLE = fillable(Sample)
 
 
 def calculated_of(sample: Sample) -> Mapping[str, Number]:

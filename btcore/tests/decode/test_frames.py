@@ -10,7 +10,7 @@ from helpers.pieces import pieces_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import FORMATS, Packet
+from btcore import FORMATS, Incomplete, Packet
 from btcore.decode.arrivals import Arrivals
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech, checksum, encode_frame
 from btcore.decode.decoders import Decoders
@@ -90,7 +90,7 @@ def test_the_short_way_finds_what_the_decoders_find(data: bytes, sizes: list[int
 def test_it_finds_only_what_decode_packet_finds_at_the_same_byte(data: bytes) -> None:
     """Each packet is the one that the decoder finds there, with the same serial number and the same numbers."""
     decode, at = Brultech().decode_packet, 0
-    for packet in packet_finder(FORMATS)(data, 0):
+    for packet in packet_finder(FORMATS)(data, 0)[0]:
         found = decode(memoryview(data)[at:])
         assert found == packet
         assert packet.numbers == packet.format.checked(packet.format.unpack(packet.raw))
@@ -102,11 +102,21 @@ def test_it_finds_only_what_decode_packet_finds_at_the_same_byte(data: bytes) ->
 def test_intact_packets_are_all_found_by_it(line: list[bytes]) -> None:
     """Packets that follow each other need no decoder to be asked; only those of the formats that are wanted."""
     find = packet_finder(FORMATS)
-    found = find(b"".join(line), 0)
+    found, _ = find(b"".join(line), 0)
     assert [one.raw for one in found] == line[: len(found)]
     # by chance, noise may have the footer and the checksum of a shorter format
     assert len(found) == len(line) or any(one[2] == line[len(found)][2] for one in line)
-    assert packet_finder(())(b"".join(line), 0) == []
+    assert packet_finder(())(b"".join(line), 0) == ([], 0)
+
+
+@quick
+@given(lines)
+def test_it_waits_for_as_many_bytes_as_the_decoder_does(data: bytes) -> None:
+    """Where a packet is not complete, the decoder says so, and names the same size; elsewhere the decoder is asked."""
+    found, size = packet_finder(FORMATS)(data, 0)
+    rest = memoryview(data)[sum(packet.size for packet in found) :]
+    answer = Brultech().decode_packet(rest)
+    assert (answer == Incomplete(size)) if size else not rest or not isinstance(answer, Incomplete)
 
 
 @quick
@@ -149,7 +159,7 @@ def test_a_packet_has_the_time_of_its_last_byte(groups: list[list[int]], data: s
     arrivals, times = Arrivals(), list[datetime]()
     for sizes in groups:
         moments = [from_microseconds(FIRST + len(times) + 1000 * at) for at, _ in enumerate(sizes)]
-        arrivals.add(sizes, moments)
+        arrivals.add(sum(sizes), sizes, moments)
         times += [moment for size, moment in zip(sizes, moments, strict=True) for _ in range(size)]
     assert arrivals.end == len(times)
     ends = sorted(data.draw(st.lists(st.integers(1, len(times)), max_size=6)))

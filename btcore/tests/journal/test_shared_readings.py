@@ -11,7 +11,7 @@ from btcore.config.meters import Meters
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
-from btcore.journal.shared_readings import SIZE, SharedReadings
+from btcore.journal.shared_readings import SIZE, SPARE, SharedReadings
 from btcore.records import from_microseconds, is_known_to_continue, reading_of
 from btcore.sources.identity import Identities
 
@@ -130,4 +130,4 @@ def test_what_no_sink_reads_is_forgotten() -> None:
     entries = taken(shared, list(range(1, SIZE + 100)))
     assert shared.packet_of(entries[0]) is None
     assert shared.packet_of(entries[-1]) is not None
-    assert len(shared._taken) == SIZE
+    assert SIZE - SPARE <= len(shared._taken) <= SIZE

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import gt, itemgetter, sub
 
+from btcore.calculate.written_out import Rose, all_rose_by_at_most
 from btcore.classes import frozen
 from btcore.formats import Format, Number
 from btcore.records import Reading
@@ -79,15 +80,16 @@ def all_rose(earlier: Numbers, later: Numbers, max_rise: float) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _all_counters(format: Format) -> tuple[Getter, Getter]:
-    """Return the getters of the absolute counters of a format, and of the polarized ones.
+def _all_counters(format: Format) -> tuple[Rose, Getter, Getter]:
+    """Return what compares the absolute counters of a format, and the getters of those and of the polarized ones.
 
     The absolute counters of the channels that have both come first, in the order of the polarized ones.
     """
     pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
     others = [one.absolute for one in format.channels if one.polarized is None]
-    absolute = label_getter(format, [*(label for label, _ in pairs), *others])
-    return absolute, label_getter(format, [label for _, label in pairs])
+    labels = [*(label for label, _ in pairs), *others]
+    rose = all_rose_by_at_most([format.index[label] for label in labels])
+    return rose, label_getter(format, labels), label_getter(format, [label for _, label in pairs])
 
 
 def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
@@ -96,18 +98,19 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     The polarized ones by no more than the absolute ones. Nearly always so: it must be quick. In a house without solar
     panels no polarized counter moves, which is seen at once.
     """
-    absolute, polarized = _all_counters(newer.format)
+    rose, absolute, polarized = _all_counters(newer.format)
     before, after = older.numbers, newer.numbers
     earlier, later = polarized(before), polarized(after)
     try:
-        steps = tuple(map(sub, absolute(after), absolute(before)))
-        is_same = earlier == later and (newer.format.is_certain or None not in later)
-        one_way = () if is_same else tuple(map(sub, later, earlier))
+        if not rose(after, before, max_rise):
+            return False
+        if earlier == later and (newer.format.is_certain or None not in later):
+            return True
+        one_way = tuple(map(sub, later, earlier))
     except TypeError:  # one of them is None
         return False
-    if steps and (min(steps) < 0 or max(steps) > max_rise):
-        return False
-    return not one_way or (min(one_way) >= 0 and not any(map(gt, one_way, steps)))
+    steps = map(sub, absolute(after), absolute(before))
+    return min(one_way, default=0) >= 0 and not any(map(gt, one_way, steps))
 
 
 @lru_cache(maxsize=64)

@@ -12,13 +12,12 @@ from typing import Any
 from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
+from btcore.calculate.written_out import WH, ValuesOfUse, values_of_use
 from btcore.calculated import Calculated, Indexes
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
 from btcore.settings import Polarity
-
-WH = 3600
 
 KINDS = {
     True: ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total"),
@@ -40,7 +39,7 @@ class Columns:
     A channel without a polarized counter has a 0 in its place. `indexes` are those of the values in a tuple: first the
     columns of the channels with a sign, in the order of `KINDS`, then those of the others, then pulses.
     `indexes_of_use` are those where energy is used only: the watts, Wh and Wh of the interval of all channels, a 0, and
-    pulses.
+    pulses, as `values_of_use` returns them.
     """
 
     directional: tuple[Channel, ...]
@@ -48,10 +47,10 @@ class Columns:
     absolute: Get
     polarized: Get
     plain: Get
-    all_absolute: Get
     pulses: Get
     indexes: Indexes
     indexes_of_use: Indexes
+    values_of_use: ValuesOfUse
 
 
 @lru_cache(maxsize=64)
@@ -66,10 +65,10 @@ def columns_of(format: Format) -> Columns:
         _getter([index[one.absolute] for one in directional]),
         _getter([-1 if one.polarized is None else index[one.polarized] for one in directional]),
         _getter([index[one.absolute] for one in others]),
-        _getter([index[one.absolute] for one in (*directional, *others)]),
         _getter([index[label] for label in format.pulses]),
         Indexes(dict(_indexes(directional, others, format.pulses))),
         Indexes(dict(_indexes_of_use((*directional, *others), format.pulses))),
+        values_of_use([index[one.absolute] for one in (*directional, *others)], [index[one] for one in format.pulses]),
     )
 
 
@@ -119,19 +118,21 @@ def plain_seconds(older: Reading, newer: Reading) -> float | None:
     return seconds if only_rose(older, newer, MAX_WATTS * seconds) else None
 
 
-def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: Polarity) -> Calculated | None:
+def plain_values(
+    older: Reading, newer: Reading, lifetime: Lifetime, polarity: Polarity, seconds: float | None = None
+) -> Calculated | None:
     """Return the values where each counter is known and only rose; None where each must be examined by itself.
 
-    For the 480 values of a GEM that takes 8 µs, 20 where energy is fed in; as records of each channel it takes 199.
+    `seconds` is given where that is known. Without solar panels what is positive is what is net, and nothing is
+    negative. For the 480 values of a GEM that takes 5 µs, 20 where energy is fed in; as records of each channel 199.
     """
-    seconds = plain_seconds(older, newer)
-    if seconds is None:
+    if seconds is None and (seconds := plain_seconds(older, newer)) is None:
         return None
     columns = columns_of(newer.format)
     before, after = older.numbers, newer.numbers
     one_way = columns.polarized(after)
     if not lifetime and polarity == "brultech" and not any(one_way):
-        return _values_of_use(columns, before, after, seconds)
+        return Calculated(columns.indexes_of_use, columns.values_of_use(after, before, seconds))
     total = columns.absolute(after)
     if any(map(gt, one_way, total)):
         return None
@@ -149,15 +150,6 @@ def plain_values(older: Reading, newer: Reading, lifetime: Lifetime, polarity: P
         ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
         pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
     return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
-
-
-def _values_of_use(columns: Columns, before: Sequence[Number], after: Sequence[Number], seconds: float) -> Calculated:
-    """Return the values of a house without solar panels: what is positive is what is net, and nothing is negative."""
-    total = columns.all_absolute(after)
-    rise = [*map(sub, total, columns.all_absolute(before))]
-    watts = [each / seconds for each in rise]
-    energies, delta = [each / WH for each in total], [each / WH for each in rise]
-    return Calculated(columns.indexes_of_use, (*watts, *energies, *delta, 0.0, *columns.pulses(after)))
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:

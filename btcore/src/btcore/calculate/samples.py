@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
-from btcore.calculate.plain import KINDS, WH, plain_values
+from btcore.calculate.plain import KINDS, plain_values
 from btcore.calculate.transition import (
     NoSample,
     Transition,
@@ -20,6 +20,7 @@ from btcore.calculate.transition import (
     elapsed_between,
     transition_between,
 )
+from btcore.calculate.written_out import WH
 from btcore.classes import evolve
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample, is_known_to_continue
@@ -35,7 +36,7 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     """
     if continues_plainly(older, newer):
         seconds = newer.seconds - older.seconds
-        return Sample(older, newer, seconds, False, partial(_values_between, older, newer, polarity))  # noqa: FBT003
+        return Sample(older, newer, seconds, False, partial(_values_between, older, newer, polarity, seconds))  # noqa: FBT003
     transition = transition_between(older, newer)
     if isinstance(transition, NoSample):
         return transition
@@ -114,9 +115,9 @@ def _labels(format: Format) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{channel.name}_{kind}" for kind in KINDS[channel.directional]) for channel in format.channels)
 
 
-def _values_between(older: Reading, newer: Reading, polarity: Polarity) -> Mapping[str, Number]:
+def _values_between(older: Reading, newer: Reading, polarity: Polarity, seconds: float) -> Mapping[str, Number]:
     """Return the values of two readings that continue plainly."""
-    plain = plain_values(older, newer, NEW, polarity)
+    plain = plain_values(older, newer, NEW, polarity, seconds)
     return _values(Link(newer, "", older, Transition.CONTINUED), polarity) if plain is None else plain
 
 

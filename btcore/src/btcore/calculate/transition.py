@@ -6,7 +6,6 @@ between the arrivals, and how far the energy counters can have risen in it, only
 follows for power and energy is in `samples.py`.
 """
 
-from datetime import timedelta
 from enum import Enum
 from math import inf
 
@@ -35,8 +34,6 @@ UNIQUE_RATIO = 100
 
 MIN_PLAIN_BITS = 8
 """Bits of a seconds counter that does not overflow within a few times `JITTER`."""
-
-SECOND = timedelta(seconds=1)
 
 MAX_DRIFT = 1 / 1000
 """By how much a meter's clock may differ from the computer's, far above any crystal: 86 s a day."""
@@ -160,7 +157,9 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
 
 def _continues_plainly(older: Reading, newer: Reading) -> bool:
     form = older.format
-    if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS or _was_reset(older, newer):
+    if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS:
+        return False
+    if form.reset_label is not None and _was_reset(older, newer):
         return False
     seconds = newer.seconds - older.seconds
     if seconds <= 0 or not (only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)):
@@ -180,7 +179,7 @@ def seconds_between_arrivals(older: Reading, newer: Reading) -> float:
     """Return the seconds between the arrivals; by the time of day if the two have no better clock in common."""
     if older.boot and older.boot == newer.boot:
         return (newer.monotonic - older.monotonic) / 1e6
-    return (newer.time - older.time) / SECOND
+    return (newer.time - older.time).total_seconds()
 
 
 def _after_reset(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | NoSample:

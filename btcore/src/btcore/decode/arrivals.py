@@ -26,9 +26,9 @@ class Arrivals:
         """How many groups of pieces are kept."""
         return len(self._groups)
 
-    def add(self, sizes: Sequence[int], times: Sequence[Time]) -> None:
-        """Add some pieces, at least one, by their sizes, and when each of them came in."""
-        self.end += sizes[0] if len(sizes) == 1 else sum(sizes)
+    def add(self, size: int, sizes: Sequence[int], times: Sequence[Time]) -> None:
+        """Add some pieces, at least one: their size in all, their sizes, and when each of them came in."""
+        self.end += size
         self._groups.append((self.end, sizes, times))
 
     def time_at(self, end: int) -> datetime:

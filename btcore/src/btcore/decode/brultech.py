@@ -71,11 +71,12 @@ LAYOUTS = (
 def five_byte(raw: bytes, offset: int, counters: struct.Struct) -> tuple[int, ...]:
     """Read counters of five bytes, low byte first; `counters` has their number, as integers of eight bytes.
 
-    A strided copy per byte is 20 times as fast as a loop: 4 µs for the 96 counters of a GEM.
+    A strided copy per byte is 20 times as fast as a loop: 1.4 µs for the 48 counters of a GEM in one direction, and 1.8
+    where what is copied is not a bytearray itself.
     """
-    wide, end = bytearray(counters.size), offset + counters.size // 8 * 5
-    wide[0::8], wide[1::8], wide[2::8] = raw[offset:end:5], raw[offset + 1 : end : 5], raw[offset + 2 : end : 5]
-    wide[3::8], wide[4::8] = raw[offset + 3 : end : 5], raw[offset + 4 : end : 5]
+    found, wide = bytearray(raw[offset : offset + counters.size // 8 * 5]), bytearray(counters.size)
+    wide[0::8], wide[1::8], wide[2::8], wide[3::8] = found[0::5], found[1::5], found[2::5], found[3::5]
+    wide[4::8] = found[4::5]
     return counters.unpack(wide)
 
 
@@ -108,7 +109,9 @@ def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
 def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
     n = layout.channels
     after = 5 + 5 * layout.counters
-    counters, currents = struct.Struct(f"<{layout.counters}Q"), struct.Struct(f"<{n}H")
+    counters, currents = struct.Struct(f"<{n}Q"), struct.Struct(f"<{n}H")
+    middle = 5 + 5 * n  # there the counters of one direction begin, which never count in a house without solar panels
+    zeros, no_counters = bytes(after - middle), (0,) * (layout.counters - n)
     # of the seconds and the four pulse counters, of three bytes each, first the low two bytes and then the high one
     tail = struct.Struct("<" + "HB" * 5 + "8H")
 
@@ -118,6 +121,7 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
             (raw[3] << 8 | raw[4]) / 10,
             secs | high << 16,
             *five_byte(raw, 5, counters),
+            *(no_counters if raw[middle:after] == zeros else five_byte(raw, middle, counters)),
             *[amps / 50 for amps in currents.unpack_from(raw, after + 4)],
             *(p1 | h1 << 16, p2 | h2 << 16, p3 | h3 << 16, p4 | h4 << 16),
             *[half / 2 if half <= WARMEST else temperature(half) for half in temperatures],

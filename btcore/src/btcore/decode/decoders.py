@@ -139,11 +139,12 @@ class Decoders:
         names = frozenset(first.instance.formats or FORMATS)
         found, add = packet_finder(names & (self._formats or names)), self._shared.add_packets
 
-        def find(buffer: bytes, at: int) -> list[Packet]:
-            packets = found(buffer, at)
-            first.packets += len(packets)
-            add(packets)
-            return packets
+        def find(buffer: bytes, at: int) -> tuple[list[Packet], int]:
+            packets, size = found(buffer, at)
+            if packets:
+                first.packets += len(packets)
+                add(packets)
+            return packets, size
 
         return find
 

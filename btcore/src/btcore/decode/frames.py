@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shortest way to intact packets of Brultech's formats: they stand one behind the other, and nearly all are intact.
 
-It finds only what `decode_packet` would find at the same byte. Where it finds nothing, the decoders are asked. For a
-packet of a GEM it takes 1.6 µs, where they take 13.
+It finds only what `decode_packet` would find at the same byte, and waits only where that would. Where it finds nothing,
+the decoders are asked. For a packet of a GEM it takes 1.3 µs, where they take 13.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from struct import Struct
 from zlib import adler32
@@ -14,12 +14,12 @@ from btcore.decode.brultech import FOOTER, FORMATS, HEADER, LAYOUTS, Layout
 from btcore.formats import Format
 from btcore.records import Packet, found_packet
 
-FindPackets = Callable[[bytes, int], list[Packet]]
-"""Returns the packets that follow each other from an index of a buffer on; then the decoders have to be asked."""
+FindPackets = Callable[[bytes, int], tuple[list[Packet], int]]
+"""Returns the packets that follow each other from an index of a buffer on, and how many bytes the next one has at
+least, where it is known not to be complete; 0: the decoders have to be asked."""
 
-Frame = tuple[int, int, Struct, int, int, Callable[[bytes], str], Format]
-"""Of a layout: its size, where its footer begins, its parts for the checksum and how many, where its serial number is,
-and what reads that."""
+Frame = tuple[int, Callable[[bytes, int], tuple[bytes, bytes, bytes]], int, Callable[[bytes], str], Format]
+"""Of a layout: its size, what gets its three parts for the checksum, where its serial number is, what reads that."""
 
 PART = 256
 """Bytes of which the low half of an Adler-32 is the sum and 1: it is modulo 65521."""
@@ -32,25 +32,32 @@ def packet_finder(names: Collection[str]) -> FindPackets:
         if layout.name in names:
             frames.setdefault(HEADER + bytes([layout.code]), []).append(_frame(layout))
     frames_of, start = frames.get, len(HEADER) + 1
+    before, last = FOOTER
 
-    def find(buffer: bytes, at: int) -> list[Packet]:
+    def find(buffer: bytes, at: int) -> tuple[list[Packet], int]:
         packets: list[Packet] = []
-        length = len(buffer)
+        add, length, head = packets.append, len(buffer), b""
+        frames: Sequence[Frame] = ()
         while True:
-            for size, footer, parts, ones, serial, read_serial, form in frames_of(buffer[at : at + start], ()):
+            if not frames or not buffer.startswith(head, at):  # nearly always it is that of the packet before
+                head = buffer[at : at + start]
+                frames = frames_of(head, ())
+            for size, parts, serial, read_serial, form in frames:
                 end = at + size
                 if end > length:
-                    return packets
-                if (
-                    buffer[at + footer : end - 1] == FOOTER
-                    and sum(map(adler32, parts.unpack_from(buffer, at))) - ones & 0xFF == buffer[end - 1]
-                ):
-                    number = buffer[at + serial : at + serial + 4]
-                    packets.append(found_packet(size, form, read_serial(number), buffer[at:end]))
+                    return packets, size
+                # byte by byte, and the three parts by name: 0.3 µs less than as slices and a sum
+                if buffer[end - 2] != last or buffer[end - 3] != before:
+                    continue
+                one, two, three = parts(buffer, at)
+                if adler32(one) + adler32(two) + adler32(three) - 3 & 0xFF == buffer[end - 1]:
+                    begin = at + serial
+                    add(found_packet(size, form, read_serial(buffer[begin : begin + 4]), buffer[at:end]))
                     at = end
                     break
             else:
-                return packets
+                is_begun = at < length < at + start and HEADER.startswith(buffer[at:])
+                return packets, start if is_begun else 0
 
     return find
 
@@ -58,11 +65,11 @@ def packet_finder(names: Collection[str]) -> FindPackets:
 def _frame(layout: Layout) -> Frame:
     """Return what is needed to find a layout's packets."""
     summed = layout.size - 1
-    sizes = [min(PART, summed - at) for at in range(0, summed, PART)]
-    parts = Struct("<" + "".join(f"{size}s" for size in sizes))
+    sizes = [max(min(PART, summed - at), 0) for at in (0, PART, 2 * PART)]  # the longest packet has 625 bytes
+    parts = Struct("<{}s{}s{}s".format(*sizes))
     read_serial = _gem_serial if layout.gem else _ecm_serial
     serial = 5 + 5 * layout.counters if layout.gem else 29
-    return layout.size, layout.size - 1 - len(FOOTER), parts, len(sizes), serial, read_serial, FORMATS[layout.name]
+    return layout.size, parts.unpack_from, serial, read_serial, FORMATS[layout.name]
 
 
 @lru_cache(maxsize=1024)

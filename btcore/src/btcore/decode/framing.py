@@ -14,6 +14,7 @@ are a packet without it never reach the transformer.
 import re
 from collections.abc import Callable
 from datetime import datetime
+from itertools import repeat
 
 from btcore.classes import define
 from btcore.decode.arrivals import Arrivals, Time
@@ -97,6 +98,8 @@ class Stream:
     @property
     def rest(self) -> bytes:
         """The last bytes, which may be the beginning of a packet."""
+        if len(self._pieces) == 1 and not self._rest:
+            return self._pieces[0]  # it may be large, and is not copied
         return b"".join((self._rest, *self._pieces)) if self._pieces else self._rest
 
     @property
@@ -109,13 +112,12 @@ class Stream:
 
         `time` is that of these bytes, or an iterator that is asked once for each packet that ends in them.
         """
-        size = len(data)
-        if not size:
+        if not data:
             return []
         # what cannot be complete yet is not even put together: 0.1 µs for a byte
         self._pieces.append(data)
         self._times.append(time)
-        self._missing = missing = self._missing - size
+        self._missing = missing = self._missing - len(data)
         return [] if missing > 0 else self._packets(final=False)
 
     def close(self) -> Found:
@@ -126,8 +128,9 @@ class Stream:
         """Return what was left and what came in, and note when each of it came."""
         pieces, buffer = self._pieces, self.rest
         if pieces:
-            self._since = self.bytes_since_packet
-            self._arrivals.add([*map(len, pieces)], self._times)
+            size = self._asked - self._missing
+            self._since += size
+            self._arrivals.add(size, [*map(len, pieces)], self._times)
             self._pieces, self._times = [], []
         self._asked = self._missing = 0
         return buffer
@@ -135,12 +138,12 @@ class Stream:
     def _packets(self, *, final: bool) -> Found:
         found: Found = []
         buffer = self._take()
-        view = memoryview(buffer)
         begin = self._arrivals.end - len(buffer)
-        at = junk = self._intact(buffer, 0, begin, found)
-        while (at := self._skip(buffer, at)) < len(buffer):
+        at, size = self._intact(buffer, 0, begin, found)
+        junk = at
+        while not (size and not final) and (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
-            answer = self._decode(view[at:])
+            answer = self._decode(memoryview(buffer)[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
                 if at > junk or self._is_undoing:
                     found += self._junk(buffer[junk:at], begin + junk, final=True)
@@ -149,37 +152,49 @@ class Stream:
                 found.append((answer, self._arrivals.time_at(begin + at)))
                 self.counts.packets += 1
                 self._since = len(buffer) - at
-                at = junk = self._intact(buffer, at, begin, found)
+                at, size = self._intact(buffer, at, begin, found)
+                junk = at
             elif isinstance(answer, Incomplete) and not final and left < MAX_PACKET:
                 self._asked = self._missing = max(min(answer.size, MAX_PACKET) - left, 0)
                 break
             else:
-                size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
+                skipped = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
                 self.unwanted = answer.format if isinstance(answer, Unwanted) else self.unwanted
-                at += size
-                self.counts.junk += size
+                at += skipped
+                self.counts.junk += skipped
                 self.counts.damaged += self._is_damaged(answer, left)
-        found += self._junk(buffer[junk:at], begin + junk, final=final)
+        if size and not final:
+            self._asked = self._missing = size - (len(buffer) - at)
+        else:
+            found += self._junk(buffer[junk:at], begin + junk, final=final)
         self._rest = buffer[at:]
         self._arrivals.forget(begin + at + 1)
         return found
 
-    def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> int:
-        """Add the packets that follow each other from here on, as `find` finds them; return where the last one ends."""
+    def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> tuple[int, int]:
+        """Add the packets that follow each other from here on, as `find` finds them.
+
+        Return where the last one ends, and the bytes of the next one, if it is known not to be complete; else 0.
+        """
         if self._find is None or self._is_undoing:
-            return at
-        packets = self._find(buffer, at)
+            return at, 0
+        packets, size = self._find(buffer, at)
         if not packets:
-            return at
+            return at, size
         time = self._arrivals.only() if at + packets[0].size < len(buffer) else None
-        for packet in packets:
-            at += packet.size
-            found.append((packet, time or self._arrivals.time_at(begin + at)))
-            if self.on_piece is not None:
+        if time is not None:
+            found += zip(packets, repeat(time))
+            at += sum(packet.size for packet in packets)
+        else:
+            for packet in packets:
+                at += packet.size
+                found.append((packet, self._arrivals.time_at(begin + at)))
+        if self.on_piece is not None:
+            for packet in packets:
                 self.on_piece(packet.raw, packet)
         self.counts.packets += len(packets)
         self._since = len(buffer) - at
-        return at
+        return at, size
 
     def _junk(self, junk: bytes, begin: int, *, final: bool) -> Found:
         """Return the packets that a second look finds in junk. They are its pieces; without any, the junk is one."""

@@ -5,10 +5,11 @@ A packet is decoded once, and once it is found out that its meter continues. Sin
 given the same reading. How a reading is made is in `decode/decoders.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
+from operator import attrgetter
 from threading import Lock
 
-from btcore.classes import define
 from btcore.journal import Entry
 from btcore.records import Packet, Reading
 
@@ -16,12 +17,10 @@ SIZE = 1024
 """Packets, and readings, that are kept: as many as the journal has in memory. The numbers of a GEM take 5 kB."""
 
 
-@define(eq=False)
-class _Taken:
-    """A packet that a source has found, and, once it has followed it, its reading as the source has made it."""
+SPARE = 64
+"""So many are dropped at once: where the oldest one is in a dict takes as long as many were dropped before it."""
 
-    packet: Packet
-    reading: Reading | None = None
+_raw = attrgetter("raw")
 
 
 class SharedReadings:
@@ -35,7 +34,8 @@ class SharedReadings:
         """Begin with none."""
         self._readings: list[tuple[Entry, Reading] | None] = [None] * SIZE
         self._lock = Lock()
-        self._taken: dict[int, _Taken] = {}  # by where the bytes lie in memory, which takes no look at them
+        self._taken: dict[int, Packet] = {}  # by where the bytes lie in memory, which takes no look at them
+        self._followed: dict[int, Reading] = {}  # of those that the source has followed, the reading as it has made it
 
     def find(self, entry: Entry) -> Reading | None:
         """Return the reading of an entry; None where it has to be made."""
@@ -47,17 +47,16 @@ class SharedReadings:
         self._readings[entry.offset % SIZE] = entry, reading
         with self._lock:
             self._taken.pop(id(entry.raw), None)
+            self._followed.pop(id(entry.raw), None)
 
     def packet_of(self, entry: Entry) -> Packet | None:
         """Return the packet whose bytes, the very same, are in an entry; None where they have to be decoded."""
-        found = self._taken.get(id(entry.raw))
-        is_it = found is not None and found.packet.raw is entry.raw and found.packet.format.name == entry.format
-        return found.packet if found is not None and is_it else None
+        packet = self._taken.get(id(entry.raw))
+        return packet if packet is not None and packet.raw is entry.raw and packet.format.name == entry.format else None
 
     def reading_of(self, entry: Entry) -> Reading | None:
         """Return the reading that a source has made of these very bytes, at the same time by the same clock."""
-        found = self._taken.get(id(entry.raw))
-        reading = None if found is None else found.reading
+        reading = self._followed.get(id(entry.raw))
         if reading is None or reading.raw is not entry.raw or reading.format.name != entry.format:
             return None
         stamps = (reading.key, reading.monotonic, reading.boot)
@@ -68,16 +67,19 @@ class SharedReadings:
         self.add_packets((packet,))
         return packet
 
-    def add_packets(self, packets: Iterable[Packet]) -> None:
+    def add_packets(self, packets: Sequence[Packet]) -> None:
         """Add packets that were checked."""
+        taken = self._taken
         with self._lock:
-            for packet in packets:
-                self._taken[id(packet.raw)] = _Taken(packet)
-            while len(self._taken) > SIZE:
-                del self._taken[next(iter(self._taken))]
+            taken.update(zip(map(id, map(_raw, packets)), packets, strict=True))
+            if len(taken) > SIZE:
+                for oldest in [*islice(taken, len(taken) - SIZE + SPARE)]:
+                    del taken[oldest]
+                    self._followed.pop(oldest, None)
 
     def add_taken(self, reading: Reading) -> None:
         """Add the reading that a source has made of a packet, and followed: what it found out is noted there."""
-        found = self._taken.get(id(reading.raw))
-        if found is not None and found.packet.raw is reading.raw:
-            found.reading = reading
+        with self._lock:
+            packet = self._taken.get(id(reading.raw))
+            if packet is not None and packet.raw is reading.raw:
+                self._followed[id(reading.raw)] = reading
