@@ -22,6 +22,8 @@ from servers.database_servers import PostgreSQL, free_port
 from btcore import FORMATS, Batch, Context, Reading, Reject, Retry, Secret, Stop, pack
 from btcore.cli import OK, main
 from btcore.testing import wait_for
+from btmon_sql import connection
+from btmon_sql.address import Address
 from btmon_sql.connection import SqlConnection
 from btmon_sql.sink import Sql
 
@@ -186,6 +188,21 @@ def test_a_table_of_somebody_else_needs_an_owner(energy: "Energy", opened: Opene
     energy.sql(str(stop.value).partition("gives them by: ")[2])
     opened(**energy.settings(table="house")).process_batch(batch(0, 1))
     assert energy.count("house") == 1
+
+
+def test_a_database_that_another_creates_meanwhile_is_taken(
+    energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several workers that create one database, those that come too late find it there, and do not stop."""
+    create = connection._create
+
+    def create_too_late(address: Address) -> None:
+        energy.create()
+        create(address)
+
+    monkeypatch.setattr(connection, "_create", create_too_late)
+    opened(**energy.settings()).process_batch(batch(0, 1))
+    assert energy.count(TABLE) == 1
 
 
 def test_a_table_that_was_dropped_is_made_anew(energy: "Energy", opened: Opened) -> None:

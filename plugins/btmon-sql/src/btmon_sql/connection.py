@@ -148,7 +148,12 @@ def connect(address: Address, *, create: bool = True) -> SqlConnection:
     except SqlError as error:
         if not create or error.kind is not ErrorKind.NO_DATABASE or address.dialect.name not in MAINTENANCE:
             raise
-    _create(address)
+    try:
+        _create(address)
+    except SqlError as error:
+        with suppress(SqlError):  # another worker, or another program, has created it meanwhile
+            return _connect(address)
+        raise error from None
     return _connect(address)
 
 
