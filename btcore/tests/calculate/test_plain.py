@@ -3,6 +3,7 @@
 
 from itertools import pairwise
 
+import attrs
 import pytest
 from helpers.counter_readings import GEM, POLARITIES, counter_starts, reading_at, readings_after, usage_histories
 from helpers.faulty_histories import random_history
@@ -18,6 +19,7 @@ from btcore.calculate.links import Lifetime, Link
 from btcore.calculate.plain import plain_values
 from btcore.calculate.samples import continues_in_step, examined_values
 from btcore.calculate.transition import Transition, continues_plainly, transition_between
+from btcore.records import is_known_to_continue
 
 FAULTS = ("absurd", "set seconds", "restart", "clock", "gap")
 
@@ -58,6 +60,14 @@ def test_a_meter_that_only_counts_has_plain_values(form: Format) -> None:
     assert continues_plainly(older, usual)
     assert not continues_plainly(older, fell)
     assert not continues_in_step(Link(usual, "", older, Transition.RESET))
+
+
+@pytest.mark.parametrize(("arrival", "is_plain"), [(100, True), (1 << 25, False)])
+def test_a_recording_with_invented_times_is_examined_once(arrival: int, is_plain: bool) -> None:
+    """Times that differ from the meter's need the long way once; a counter that may have overflowed is never plain."""
+    older, newer = attrs.evolve(reading_at(100_000, 0, GEM), offset=7), reading_at(100_010, arrival, GEM)
+    assert continues_plainly(older, newer) == is_plain
+    assert is_known_to_continue(newer, older) == is_plain
 
 
 @hundred_examples

@@ -21,7 +21,9 @@ from btcore.errors import BtcoreError
 from btcore.records import MAX_STREAM_NAME, Chunk
 from btcore.text import describe_error, plural
 
-BLOCK = 4096
+BLOCK = 64 << 10
+"""Bytes that are read at once: of what has come in so far, where it is a pipe. The packets of a block are one write."""
+
 MAX_LINE = 1 << 20
 _OBJECT = re.compile(rb'\{\s*"')
 EXPECTED = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
