@@ -2,6 +2,7 @@
 """What a plugin makes is checked where it is made, and never changes afterwards."""
 
 import logging
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -12,8 +13,9 @@ import pytest
 from helpers.journal_entries import entry, reading_of, readings_of
 from helpers.times import START
 
-from btcore import FORMATS, Channel, Chunk, Context, Format, Reading, Reject, Retry, Sample, Stop
+from btcore import FORMATS, Channel, Chunk, Context, Format, Packet, Reading, Reject, Retry, Sample, Stop, pack
 from btcore.calculate.samples import between
+from btcore.records import found_packet
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 CLAMP = Format("clamp", ("secs", "main_ws", "watts"), (Channel("main", "main_ws"),), unpack=lambda raw: (*raw, None))
@@ -208,3 +210,18 @@ def test_all_that_brultech_makes_is_sound() -> None:
     for form in FORMATS.values():
         assert form.checked([0] * len(form.labels))
     assert reading_of(entry(1)).numbers
+
+
+def test_nobody_changes_a_record_once_it_is_made() -> None:
+    """A reading, a sample and a packet are filled before they are frozen: no field can be set after that, or added."""
+    form = FORMATS["ecm1240bin"]
+    raw = pack("ecm1240bin", "355555", {"secs": 5})
+    older, newer = (Reading(datetime(2026, 1, 1, tzinfo=UTC), form, "355555", raw) for _ in range(2))
+    found = found_packet(len(raw), form, "355555", raw)
+    assert found == Packet(len(raw), form, "355555", raw)
+    for record in (older, Sample(older, newer, 1.0, reset=False, calculate=dict), found):
+        assert type(record).__name__ in {"Reading", "Sample", "Packet"}
+        for name in (*(field.name for field in attrs.fields(type(record))), "another", "__class__"):
+            with pytest.raises(attrs.exceptions.FrozenInstanceError):
+                setattr(record, name, None)
+        assert weakref.ref(record)() is record

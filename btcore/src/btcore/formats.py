@@ -127,6 +127,7 @@ class Format:
     counters: Mapping[str, int] = field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = field(init=False, repr=False)
+    _reset: int = field(init=False, repr=False)
     _nothing: dict[str, Number] = field(init=False, repr=False)
     """A dict of the labels without numbers, to be copied."""
     _is_certain: bool = field(default=False, init=False, repr=False)
@@ -143,6 +144,10 @@ class Format:
     @_seconds.default
     def _index_of_seconds(self) -> int:
         return self.labels.index(SECONDS) if SECONDS in self.labels else -1
+
+    @_reset.default
+    def _index_of_reset(self) -> int:
+        return -1 if self.reset_label is None or self.reset_label not in self.labels else self.index[self.reset_label]
 
     @_nothing.default
     def _without_numbers(self) -> dict[str, Number]:

@@ -248,10 +248,19 @@ class Reading(Weak):
             numbers = format.checked(numbers)
         object.__setattr__(self, "__class__", _FILLABLE_READING)
         it: Any = self
-        it.time, it.format, it.serial, it.raw = time, format, serial, raw
-        it.source, it.offset, it.monotonic, it.boot = source, offset, monotonic, boot
-        it.address, it.origin, it._numbers, it._key = address, origin, numbers, None  # noqa: SLF001 - its own
-        it._continued = it._taken = it._continued_taken = 0  # noqa: SLF001 - its own
+        it.time = time
+        it.format = format
+        it.serial = serial
+        it.raw = raw
+        it.source = source
+        it.offset = offset
+        it.monotonic = monotonic
+        it.boot = boot
+        it.address = address
+        it.origin = origin
+        it._numbers = numbers  # noqa: SLF001 - its own, as the next four
+        it._key = None  # noqa: SLF001
+        it._continued = it._taken = it._continued_taken = 0  # noqa: SLF001
         it.__class__ = Reading
 
     @property
@@ -267,8 +276,9 @@ class Reading(Weak):
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
         form = self.format
+        numbers = self._numbers
         values = form._nothing.copy()  # noqa: SLF001 - so large already, it takes the 158 of a GEM in 4 µs instead of 5
-        values.update(zip(form.labels, self.numbers, strict=True))
+        values.update(zip(form.labels, self.numbers if numbers is None else numbers, strict=True))
         return values
 
     @property

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_what_a_lagging_server_missed_is_not_lost(
 
         def publish(first: int) -> None:
             for number in range(first, first + 30):
-                wait_for(lambda number=number: is_taken(sink, batch(number)), "the cluster to take a batch")
+                wait_for(partial(is_taken, sink, batch(number)), "the cluster to take a batch")
 
         publish(0)
         assert lagging._process is not None

@@ -159,7 +159,8 @@ def _continues_plainly(older: Reading, newer: Reading) -> bool:
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS:
         return False
-    if form.reset_label is not None and _was_reset(older, newer):
+    reset = form._reset  # noqa: SLF001 - where its reset count is: nearly always it is the same
+    if reset >= 0 and older.numbers[reset] != newer.numbers[reset] and _was_reset(older, newer):
         return False
     seconds = newer.seconds - older.seconds
     if seconds <= 0 or not (only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)):

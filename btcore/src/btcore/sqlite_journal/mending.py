@@ -173,7 +173,8 @@ class Mender:
         self.suspicions.look_in_background(is_open=self._files is not None)
         is_first = self._recent and not self.was_left_open
         if (self._notebook.is_due or is_first) and self._files is not None:
-            self._write_note(is_open=bool(self._recent))
+            with suppress(Unavailable, OSError, sqlite3.Error):  # what is damaged is seen with the next look
+                self._write_note(is_open=bool(self._recent))
         return self._notebook.take_found()
 
     def end(self) -> None:
