@@ -230,7 +230,8 @@ def bench_fleet(session: nox.Session) -> None:
     session.install(
         "--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-nats", "plugins/btmon-sql")
     )
-    session.run("python", "tests/bench/fleet.py", *session.posargs, env={"PYTHONPATH": "tests"})
+    for script in ("fleet.py", "deliverers.py"):
+        session.run("python", f"tests/bench/{script}", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

@@ -4,6 +4,7 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from helpers.needed import need
 from servers.nats_cluster import MISSING, NatsCluster
 
 from btcore import FORMATS, Batch, Reading, Retry
-from btcore.journal import START
+from btcore.journal import START, Entry, Unavailable
 from btcore.journal.opening import open_journal
 from btcore.testing import wait_for
 from btmon_nats.sink import Nats
@@ -55,11 +56,17 @@ def test_what_a_lagging_server_missed_is_not_lost(
             os.kill(lagging._process.pid, signal.SIGCONT)
         leader.kill()
         publish(60)
-        journal = open_journal(f"{third.url}/energy?partitions=4", tmp_path)
-        try:
-            found = journal.read(START, 10_000)
-        finally:
-            journal.close()
+        found: list[Entry] = []
+
+        def is_read() -> bool:
+            try:
+                with closing(open_journal(f"{third.url}/energy?partitions=4", tmp_path)) as journal:
+                    found[:] = journal.read(START, 10_000)
+            except Unavailable:  # the buckets have to choose another leader too
+                return False
+            return True
+
+        wait_for(is_read, "the journal to be read")
     keys: dict[str, list[int]] = {}
     for entry in found:
         keys.setdefault(entry.serial, []).append(entry.key)
