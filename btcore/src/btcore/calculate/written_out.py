@@ -2,8 +2,9 @@
 """Formulas of all channels of a format, written out as one expression and compiled with the first use.
 
 For an ECM a column of seven channels costs as much for what is around it as for its numbers. Written out, its 40 values
-take 0.5 µs instead of 1.7, and whether its counters rose 0.3 instead of 1.3. To compile those of a GEM takes 5 ms,
-once, with its first sample; a start pays nothing. Only indexes are written into an expression: no text of anybody.
+take 0.5 µs instead of 1.7, and whether its counters rose 0.3 instead of 1.3. To compile those of a GEM takes a
+millisecond or two, once, with its first sample; a start pays nothing. Only indexes are written into an expression: no
+text of anybody.
 """
 
 from collections.abc import Callable, Iterable, Sequence
