@@ -38,7 +38,7 @@ def test_codes_of_mysql_have_their_meaning(code: object, kind: ErrorKind) -> Non
         ("53300", ErrorKind.UNAVAILABLE),
         ("53100", ErrorKind.SPACE),
         ("40P01", ErrorKind.CONFLICT),
-        *((code, ErrorKind.CONFLICT) for code in ("42P04", "42P07", "42710", "42701")),
+        *((code, ErrorKind.CONFLICT) for code in ("42P04", "42P07", "42710")),
         ("28P01", ErrorKind.CREDENTIALS),
         ("42501", ErrorKind.PERMISSION),
         ("3D000", ErrorKind.NO_DATABASE),

@@ -103,8 +103,8 @@ POSTGRESQL_ERRORS: Mapping[str, ErrorKind] = {
     "55P03": ErrorKind.CONFLICT,
     "55006": ErrorKind.CONFLICT,
     "28": ErrorKind.CREDENTIALS,
-    # another worker, or another program, makes the same database, table, its type, or column at the same time
-    **dict.fromkeys(("42P04", "42P07", "42710", "42701"), ErrorKind.CONFLICT),
+    # another worker, or another program, makes the same database, table or its type at the same time
+    **dict.fromkeys(("42P04", "42P07", "42710"), ErrorKind.CONFLICT),
     "42501": ErrorKind.PERMISSION,
     "3D000": ErrorKind.NO_DATABASE,
     "42P01": ErrorKind.NO_TABLE,
