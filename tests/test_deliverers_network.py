@@ -4,15 +4,13 @@
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
 from servers.nats_cluster import MISSING, NatsCluster
-from servers.network_line import Line, network_line
+from servers.network_line import at_the_other_end, network_line
 
 from btcore import BtcoreError
 from btcore.control.client import ask_once
@@ -42,19 +40,6 @@ def deliverer(folder: Path, host: str, port: int) -> str:
         f'[sink.store]\nuse = "sqlite"\nfile = "{folder / "store.db"}"\ntable = "readings"\nflush_interval = 0\n'
         f"only_live = false\n{BACKOFF}\n"
     )
-
-
-@contextmanager
-def at_the_other_end(folder: Path, line: Line) -> Iterator[None]:
-    """Run btcore at the other end of a line; it is stopped as a service manager does."""
-    command = [*line.command(), sys.executable, "-m", "btcore", "run"]
-    with (folder / "log.txt").open("ab") as log, subprocess.Popen(command, cwd=folder, stderr=log) as process:
-        try:
-            yield
-            process.terminate()
-            assert process.wait(60) == 0, (folder / "log.txt").read_text()
-        finally:
-            process.kill()
 
 
 def partitions(folder: Path) -> list[int]:

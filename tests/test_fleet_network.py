@@ -5,15 +5,14 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers.database_rows import JOURNAL_FILE, table_rows
 from helpers.needed import need
 from servers.nats_cluster import MISSING, NatsCluster
-from servers.network_line import Line, network_line
+from servers.network_line import at_the_other_end, network_line
 
 from btcore.testing import wait_for
 
@@ -33,19 +32,6 @@ def btcore(folder: Path, *words: str, may_fail: bool = False) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert may_fail or done.returncode == 0, done.stderr
     return done.stdout
-
-
-@contextmanager
-def house(folder: Path, line: Line) -> Iterator[None]:
-    """Run the house at the other end of a line; it is stopped as a service manager does."""
-    command = [*line.command(), sys.executable, "-m", "btcore", "run"]
-    with (folder / "log.txt").open("ab") as log, subprocess.Popen(command, cwd=folder, stderr=log) as process:
-        try:
-            yield
-            process.terminate()
-            assert process.wait(60) == 0, (folder / "log.txt").read_text()
-        finally:
-            process.kill()
 
 
 def journalled(folder: Path) -> set[tuple[str, int]]:
@@ -87,7 +73,7 @@ def test_a_cut_line_loses_and_doubles_nothing(tmp_path: Path) -> None:
             streams = server.ask("jsz?streams=true&accounts=true")["account_details"][0]["stream_detail"]
             return int(streams[0]["state"]["messages"])
 
-        with house(folder, line):
+        with at_the_other_end(folder, line):
             for _ in range(2):
                 wait_for_more(published, "more in the stream")
                 line.cut()

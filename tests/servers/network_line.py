@@ -9,8 +9,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
@@ -46,6 +48,19 @@ def network_line() -> Iterator[Line]:
         except (OSError, subprocess.CalledProcessError):
             line = ProxyLine(stack)
         yield line
+
+
+@contextmanager
+def at_the_other_end(folder: Path, line: Line) -> Iterator[None]:
+    """Run btcore at the other end of a line; it is stopped as a service manager does."""
+    command = [*line.command(), sys.executable, "-m", "btcore", "run"]
+    with (folder / "log.txt").open("ab") as log, subprocess.Popen(command, cwd=folder, stderr=log) as process:
+        try:
+            yield
+            process.terminate()
+            assert process.wait(60) == 0, (folder / "log.txt").read_text()
+        finally:
+            process.kill()
 
 
 @attrs.define

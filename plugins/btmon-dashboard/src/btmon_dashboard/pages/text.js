@@ -13,7 +13,6 @@ export function element(tag, attributes = {}, ...children) {
 // Say of each cell what its column is: on a phone the cells stand below one another, each with its title. The roles say
 // that it is still a table, which a browser forgets where rows are laid out in another way.
 export function titleCells(table) {
-  table.classList.add("stacked");
   table.setAttribute("role", "table");
   const titles = [...table.querySelectorAll("thead th, thead td")].map((cell) => cell.textContent);
   for (const group of table.querySelectorAll("thead, tbody, tfoot")) group.setAttribute("role", "rowgroup");
