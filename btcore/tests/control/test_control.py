@@ -186,6 +186,25 @@ def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyP
     assert not (state / SOCKET).exists()
 
 
+def test_whoever_finds_the_socket_is_answered(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its name when it listens, not before: else a command that starts with the program says that none runs."""
+    found = []
+
+    class Watched(socket.socket):
+        def listen(self, backlog: int = 0, /) -> None:
+            found.append((state / SOCKET).exists())
+            super().listen(backlog)
+
+    monkeypatch.setattr(server.socket, "socket", Watched)
+    control = ControlServer(state)
+    control.open()
+    monkeypatch.undo()
+    control.serve(HANDLERS)
+    assert (found, ask_once(state, "count", to=1)) == ([False], {"number": 0})
+    control.close()
+    assert list(state.iterdir()) == []
+
+
 def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The program runs without it, and says so."""
     control = ControlServer(tmp_path / "nowhere")

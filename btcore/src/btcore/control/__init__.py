@@ -21,10 +21,10 @@ TIMEOUT = 10.0
 """Seconds that either side waits for the other's next bytes."""
 
 
-def socket_path(state: Path, descriptor: int) -> str:
+def socket_path(state: Path, descriptor: int, name: str = SOCKET) -> str:
     """Return a short path of the socket, by an open descriptor of its directory: the system's limit is 107 bytes."""
-    path = str(state / SOCKET)
-    return path if len(os.fsencode(path)) <= MAX_SOCKET_PATH else f"/proc/self/fd/{descriptor}/{SOCKET}"
+    path = str(state / name)
+    return path if len(os.fsencode(path)) <= MAX_SOCKET_PATH else f"/proc/self/fd/{descriptor}/{name}"
 
 
 MAX_SOCKET_PATH = 107

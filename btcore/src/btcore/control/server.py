@@ -27,6 +27,9 @@ MAX_CLIENTS = 8
 START_PATIENCE = 0.8 * TIMEOUT
 """Seconds for which a client waits while the program starts: less than a client has patience."""
 
+UNNAMED = f"{SOCKET}.new"
+"""The socket's name until it listens."""
+
 ROOT = 0
 
 FOREIGN = {"error": "only the user whose program this is may ask it"}
@@ -159,11 +162,13 @@ def _listen(state: Path) -> socket.socket:
     directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     with ExitStack() as failing:
         failing.callback(os.close, directory)
-        (state / SOCKET).unlink(missing_ok=True)  # of a program that was killed
+        (state / UNNAMED).unlink(missing_ok=True)  # of a program that was killed
         listener = failing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the file this mode
-        listener.bind(socket_path(state, directory))
+        listener.bind(socket_path(state, directory, UNNAMED))
+        failing.callback((state / UNNAMED).unlink, missing_ok=True)
         listener.listen(MAX_CLIENTS)
+        (state / UNNAMED).replace(state / SOCKET)  # whoever finds the socket is answered
         failing.pop_all()
     os.close(directory)
     return listener

@@ -33,6 +33,13 @@ from btmon_mqtt.refusals import (
 WINDOW = 500
 """Messages that may wait for an acknowledgement."""
 
+ALONE = 100
+"""Messages that are sent one by one after a connection that was lost: as many as a large meter has topics.
+
+A broker that ends the connection because of a message says which first; but where more messages had come behind it, the
+system drops what it said (TCP resets the connection), and nobody learns why.
+"""
+
 FAREWELL = 3.0
 """Seconds that the last message may take."""
 
@@ -68,6 +75,7 @@ class Connection:
         self._protocols = PROTOCOLS[login.protocol]
         self._client: Client | None = None
         self._events = Events()
+        self._alone = 0  # messages to send one by one
         self._receive: Receive = lambda _topic, _payload: ()
 
     @property
@@ -129,7 +137,8 @@ class Connection:
         client = self._open_client()
         try:
             for message in messages:
-                self._wait_for_acknowledgements(WINDOW)
+                self._wait_for_acknowledgements(0 if self._alone else WINDOW)
+                self._alone = max(0, self._alone - 1)
                 self._raise_if_too_large(message)
                 self._send(client, message)
             self._wait_for_acknowledgements(0)
@@ -137,6 +146,7 @@ class Connection:
             del client  # else the error holds it, and what it has open
             self.abandon()  # what was not acknowledged is sent again, by another connection
             self._raise_for_refusal()  # a broker may end the connection because of what it has refused
+            self._alone = ALONE
             raise
 
     def close(self, farewell: Message | None = None) -> None:
