@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from btcore.open_files import processes_holding, processes_listening
     from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
     from btcore.polling.schedule import Poll, check_polling, validate_devices
-    from btcore.setting_checks import file_problems, timeout_problems
+    from btcore.setting_checks import file_problems, host_problems, timeout_problems
     from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 
 __all__ = [
@@ -112,6 +112,7 @@ __all__ = [
     "columns",
     "file_problems",
     "hookimpl",
+    "host_problems",
     "measurements",
     "pack",
     "plugin",
@@ -149,6 +150,7 @@ _LATER = {
     "answers_commands": "btcore.polling.probing",
     "check_polling": "btcore.polling.schedule",
     "file_problems": "btcore.setting_checks",
+    "host_problems": "btcore.setting_checks",
     "probe_devices": "btcore.polling.probing",
     "processes_holding": "btcore.open_files",
     "processes_listening": "btcore.open_files",

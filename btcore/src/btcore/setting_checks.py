@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with settings that many plugins have: files that are not there, a wait without a bound.
+"""What is wrong with settings that many plugins have: a file not there, a host that is none, a wait without a bound.
 
 Nothing is opened. What a plugin that sends requests has beside them is `btcore.web`'s.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,8 +22,26 @@ def file_problems(instance: Any, *names: str) -> Iterator[Problem]:  # noqa: ANN
             yield Problem(f"there is no file {file}", name)
 
 
+def host_problems(instance: Any, *names: str) -> Iterator[Problem]:  # noqa: ANN401 - any plugin
+    """Yield a problem for each of these settings that is not the name or the address of one host, and no more."""
+    for name in names:
+        host = getattr(instance, name)
+        if not host or re.search(r"[\s/@\[\]]", host) or (":" in host and not _is_ipv6(host)):
+            yield Problem(f"expected a name or an address, without a port, found {host!r:.80}", name)
+
+
 def timeout_problems(instance: Any, *names: str) -> Iterator[Problem]:  # noqa: ANN401 - any plugin
     """Yield a problem for each of these settings, seconds of a wait, that is none, or longer than ten minutes."""
     for name in names:
         if not 0 < getattr(instance, name) <= MAX_TIMEOUT:
             yield Problem("expected more than 0 s, and at most 10 min", name)
+
+
+def _is_ipv6(host: str) -> bool:
+    from ipaddress import IPv6Address  # noqa: PLC0415 - few hosts are written so
+
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True

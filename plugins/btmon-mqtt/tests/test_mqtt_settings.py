@@ -137,6 +137,7 @@ def test_a_meter_of_another_make_has_its_sensors() -> None:
         ('tls_ca = "ca.crt"', "tls_ca", "it is used with tls = true alone"),
         ('tls = true\ntls_ca = "none.crt"', "tls_ca", "there is no file"),
         ('host = ""', "host", "expected a name or an address"),
+        ('host = "broker:1883"', "host", "without a port, found 'broker:1883'"),
         ('password = "s3cret"', "user", "needed with password"),
         ("qos = 3", "qos", "expected one of 0, 1, 2, found 3"),
         ("port = 70000", "port", "expected a whole number from 0 to 65535"),

@@ -62,6 +62,13 @@ def test_what_is_deleted_is_claimed() -> None:
     ]
 
 
+def test_a_host_has_no_port_with_it() -> None:
+    """The driver would look for a computer of that name at each attempt; with a socket there is no host."""
+    (problem,) = Mysql(user="btcore", database="energy", host="db:3307").check()
+    assert problem == Problem("expected a name or an address, without a port, found 'db:3307'", key="host")
+    assert not list(Mysql(user="btcore", database="energy", host="db:3307", unix_socket="/run/mysqld.sock").check())
+
+
 @pytest.mark.parametrize("name", ["a b", "house; DROP TABLE x", "x" * 61])
 def test_a_name_that_no_table_can_have_is_refused(name: str) -> None:
     """A wrong `table` is told before anything is opened."""

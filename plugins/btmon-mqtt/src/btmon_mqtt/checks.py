@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btcore import Problem, file_problems
+from btcore import Problem, file_problems, host_problems
 from btmon_mqtt.topics import join, placeholders, template_problem, topic_problem
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def problems(sink: "Mqtt") -> Iterator[Problem]:
 
 
 def _login_problems(sink: "Mqtt") -> Iterator[Problem]:
-    if not sink.host.strip() or "/" in sink.host:
-        yield Problem("expected a name or an address, such as broker.local", key="host")
+    yield from host_problems(sink, "host")
     if sink.password and not sink.user:
         yield Problem("needed with password", key="user")
     for key in ("tls_ca", "tls_cert", "tls_key"):

@@ -11,6 +11,7 @@ from btcore import (
     Problem,
     Secret,
     file_problems,
+    host_problems,
     plugin,
     setting,
 )
@@ -53,7 +54,9 @@ class Mysql(SqlHooks):
         self.connect_by(MYSQL, server.where, server.connect, lambda: server.connect(create=False))
 
     def check(self) -> Iterator[Problem]:
-        """Find certificates that are given and not used, or not there."""
+        """Find a host that is none, and certificates that are given and not used, or not there."""
+        if not self.unix_socket:
+            yield from host_problems(self, "host")
         if self.ssl_ca and self.ssl != "verify":
             yield Problem('it is used with ssl = "verify" alone', key="ssl_ca")
         else:
