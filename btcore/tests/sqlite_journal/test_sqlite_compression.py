@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packets that the SQLite journal stores compressed: they are read as they came, and stand or fall with their base."""
+"""Packets that the SQLite journal stores compressed: they are read as they came, and are lost with their dictionary."""
 
 import random
 import sqlite3
@@ -20,7 +20,7 @@ from btcore.sqlite_journal import gathering
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.sqlite_journal.salvage import Salvage
 from btcore.sqlite_journal.tables import compression, retention
-from btcore.sqlite_journal.tables.compression import MAX_OF_ONE, Bases, Stored, unpacked
+from btcore.sqlite_journal.tables.compression import MAX_OF_ONE, Dictionaries, Stored, unpacked
 from btcore.testing.journal_entries import forget
 
 SIZE = 625
@@ -42,9 +42,9 @@ def fill(journal: SqliteJournal, keys: range) -> list[Entry]:
 
 
 def rows(file: Path) -> list[tuple[int, int, int, int]]:
-    """Return of each entry in a file its offset, its base, its size there, and its packet's size."""
+    """Return of each entry in a file its offset, its dictionary, its size there, and its packet's size."""
     with closing(sqlite3.connect(file)) as connection:
-        return connection.execute("SELECT offset, base, length(raw), size FROM entry ORDER BY offset").fetchall()
+        return connection.execute("SELECT offset, dictionary, length(raw), size FROM entry ORDER BY offset").fetchall()
 
 
 # --- what is read is what came
@@ -52,22 +52,25 @@ def rows(file: Path) -> list[tuple[int, int, int, int]]:
 
 @given(changes=st.lists(LIKE_A_GEM, max_size=20))
 def test_any_packet_is_read_as_it_came(changes: list[dict[int, int]]) -> None:
-    """Whatever differs in a packet from those before it: by its base it is the same again."""
-    bases, stored, raws = Bases(), [], []
+    """Whatever differs in a packet from those before it: by its dictionary it is the same again."""
+    dictionaries, stored, raws = Dictionaries(), [], []
     for number, change in enumerate(changes, 1):
         raw = bytearray(COMMON)
         for at, byte in change.items():
             raw[at] = byte
         raws.append(bytes(raw))
-        bases.insert(raw_entry(number, bytes(raw)), lambda one, n=number: stored.append(one) or n)  # type: ignore[misc,func-returns-value]
-    assert [unpacked(one, raws[one.base - 1] if one.base else None) for one in stored] == raws
-    assert all(one.base for one in stored[1:])
+        dictionaries.insert(raw_entry(number, bytes(raw)), lambda one, n=number: stored.append(one) or n)  # type: ignore[misc,func-returns-value]
+    assert [unpacked(one, raws[one.dictionary - 1] if one.dictionary else None) for one in stored] == raws
+    assert all(one.dictionary for one in stored[1:])
 
 
-@given(stored=st.tuples(st.binary(max_size=50), st.integers(), st.integers()), base=st.none() | st.binary(max_size=50))
-def test_any_bytes_are_unpacked_without_a_fault(stored: tuple[bytes, int, int], base: bytes | None) -> None:
+@given(
+    stored=st.tuples(st.binary(max_size=50), st.integers(), st.integers()),
+    dictionary=st.none() | st.binary(max_size=50),
+)
+def test_any_bytes_are_unpacked_without_a_fault(stored: tuple[bytes, int, int], dictionary: bytes | None) -> None:
     """What is damaged is no packet, or one of the size that is said; nothing is raised."""
-    found = unpacked(Stored(*stored), base)
+    found = unpacked(Stored(*stored), dictionary)
     assert found is None or not stored[1] or len(found) == stored[2]
 
 
@@ -88,13 +91,15 @@ def test_every_way_to_read_gives_the_packet_as_it_came(file: Path) -> None:
 
 
 def test_other_programs_can_read_the_packets(file: Path) -> None:
-    """A packet is raw deflate with that of its base as the dictionary, as docs/journal.md says."""
+    """A packet is raw deflate with an earlier one as the dictionary, as docs/journal.md says."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 4))
     with closing(sqlite3.connect(file)) as connection:
         found = connection.execute("""SELECT entry.raw, other.raw FROM entry
-            JOIN entry AS other ON other.offset = entry.base ORDER BY entry.offset""").fetchall()
-    assert [zlib.decompressobj(-15, base).decompress(raw) for raw, base in found] == [one.raw for one in kept[1:]]
+            JOIN entry AS other ON other.offset = entry.dictionary ORDER BY entry.offset""").fetchall()
+    assert [zlib.decompressobj(-15, dictionary).decompress(raw) for raw, dictionary in found] == [
+        one.raw for one in kept[1:]
+    ]
 
 
 def test_a_reading_that_comes_again_is_known(journal: SqliteJournal) -> None:
@@ -106,30 +111,30 @@ def test_a_reading_that_comes_again_is_known(journal: SqliteJournal) -> None:
 
 
 def test_each_meter_has_its_base_and_it_is_for_few(file: Path) -> None:
-    """What one lost packet costs is bounded: a base is of the same meter, and for 63 entries at most."""
+    """What one lost packet costs is bounded: a dictionary is of the same meter, and for 63 entries at most."""
     with closing(SqliteJournal(file)) as journal:
         for key in range(1, 301):
             journal.append([alike(key, str(key % 2))])
-    bases = [base for _, base, _, _ in rows(file)]
-    assert all(base % 2 == offset % 2 for offset, base in enumerate(bases, 1) if base)
-    assert max(bases.count(one) for one in set(bases) - {0}) == MAX_OF_ONE
-    assert {bases[one - 1] for one in bases if one} == {0}
+    dictionaries = [dictionary for _, dictionary, _, _ in rows(file)]
+    assert all(dictionary % 2 == offset % 2 for offset, dictionary in enumerate(dictionaries, 1) if dictionary)
+    assert max(dictionaries.count(one) for one in set(dictionaries) - {0}) == MAX_OF_ONE
+    assert {dictionaries[one - 1] for one in dictionaries if one} == {0}
 
 
 def test_what_does_not_pay_is_stored_as_it_came(file: Path) -> None:
-    """Packets that are not alike, short ones, and those that come many at a time cost no time, and have no base."""
+    """Packets that are not alike, short ones, and those that come many at a time have no dictionary."""
     with closing(SqliteJournal(file)) as journal:
         for key in range(1, 5):
             journal.append([raw_entry(key, random.Random(key).randbytes(SIZE), "1")])
             journal.append([raw_entry(key, bytes(100), "2")])
         journal.append([alike(key, "3") for key in range(10, 40)])
-    assert {(base, size) for _, base, _, size in rows(file)} == {(0, 0)}
+    assert {(dictionary, size) for _, dictionary, _, size in rows(file)} == {(0, 0)}
 
 
-# --- base and entry are of one transaction
+# --- dictionary and entry are of one transaction
 
 
-def test_what_was_taken_back_is_no_base(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_taken_back_is_no_dictionary(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry whose insertion failed later is not there: the next ones do not need it."""
 
     def fail(*_arguments: object) -> None:
@@ -143,18 +148,18 @@ def test_what_was_taken_back_is_no_base(file: Path, monkeypatch: pytest.MonkeyPa
         kept = fill(journal, range(2, 5))
         assert list(journal.read(START, 10)) == kept
         assert list(journal.check()) == []
-    assert [base for _, base, _, _ in rows(file)] == [0, 1, 1]
+    assert [dictionary for _, dictionary, _, _ in rows(file)] == [0, 1, 1]
 
 
-def test_a_commit_ends_the_use_of_a_base(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a power cut never leaves an entry on the disk whose base is not there."""
+def test_a_commit_ends_the_use_of_a_dictionary(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a power cut never leaves an entry on the disk whose dictionary is not there."""
     with closing(SqliteJournal(file)) as journal:
         fill(journal, range(1, 4))
         journal._gathering.commit()
         fill(journal, range(4, 6))
         monkeypatch.setattr(gathering, "MAX_AGE", 0.0)
         fill(journal, range(6, 8))
-    assert [base for _, base, _, _ in rows(file)] == [0, 1, 1, 0, 4, 4, 0]
+    assert [dictionary for _, dictionary, _, _ in rows(file)] == [0, 1, 1, 0, 4, 4, 0]
 
 
 def test_what_is_restored_after_a_death_is_compressed_too(file: Path) -> None:
@@ -164,14 +169,14 @@ def test_what_is_restored_after_a_death_is_compressed_too(file: Path) -> None:
     journal.die()
     with closing(MortalJournal(file)) as again:
         assert list(again.read(START, 10)) == kept
-    assert [base for _, base, _, _ in rows(file)] == [0, 1, 1]
+    assert [dictionary for _, dictionary, _, _ in rows(file)] == [0, 1, 1]
 
 
 # --- what is forgotten
 
 
-def test_a_base_stays_as_long_as_it_is_needed(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever portion ends where: what stays can be read, and its base goes with it, or with the next portions."""
+def test_a_dictionary_stays_as_long_as_it_is_needed(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever portion ends where: what stays can be read, and its dictionary goes with it, or with the next clean-up."""
     monkeypatch.setattr(retention, "PORTION", 7)
     kept = fill(journal, range(1, 101))
     first = journal.commit("a", Checkpoint(50, {"1": Baseline(20)}))
@@ -189,7 +194,7 @@ def test_a_base_stays_as_long_as_it_is_needed(journal: SqliteJournal, monkeypatc
 # --- damage
 
 
-def test_a_damaged_base_costs_what_was_compressed_against_it(file: Path) -> None:
+def test_a_damaged_dictionary_costs_what_was_compressed_against_it(file: Path) -> None:
     """The entries that cannot be read any more are left out, told with their number, and no others."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 201))
@@ -205,8 +210,8 @@ def test_a_damaged_base_costs_what_was_compressed_against_it(file: Path) -> None
         assert list(journal.check()) == []
 
 
-def test_a_damaged_base_that_is_in_memory_is_written_again(journal: SqliteJournal) -> None:
-    """Then nothing is lost, nor of what was compressed against it."""
+def test_a_damaged_dictionary_that_is_in_memory_is_written_again(journal: SqliteJournal) -> None:
+    """Then nothing is lost, nor of what was compressed by it."""
     kept = fill(journal, range(1, 11))
     journal._gathering.commit()
     with journal._transaction() as connection:
@@ -230,8 +235,8 @@ def salvaged(file: Path) -> list[Entry]:
         return list(journal.read(0, 1000))
 
 
-def test_what_is_salvaged_has_its_base(file: Path) -> None:
-    """Of a base that is lost, those that were compressed against it are lost as well, and no others."""
+def test_what_is_salvaged_has_its_dictionary(file: Path) -> None:
+    """Of a dictionary that is lost, those that were compressed by it are lost as well, and no others."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 201))
     at = file.read_bytes().index(kept[MAX_OF_ONE + 1].raw)
@@ -240,15 +245,15 @@ def test_what_is_salvaged_has_its_base(file: Path) -> None:
     assert salvaged(file) == [one for one in kept if one.offset not in gone]
 
 
-def test_a_base_may_come_after_what_needs_it(file: Path) -> None:
-    """Wherever the pages are in the file: an entry whose base is found later is saved."""
+def test_a_dictionary_may_come_after_what_needs_it(file: Path) -> None:
+    """Wherever the pages are in the file: an entry whose dictionary is found later is saved."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 61))
     page = 4096
     data = file.read_bytes()
-    base_page = data.index(kept[0].raw) // page
+    found_at = data.index(kept[0].raw) // page
     pages = [data[at : at + page] for at in range(0, len(data), page)]
-    file.write_bytes(b"".join([*pages[:base_page], *pages[base_page + 1 :], pages[base_page]]))
+    file.write_bytes(b"".join([*pages[:found_at], *pages[found_at + 1 :], pages[found_at]]))
     assert salvaged(file) == kept
 
 
@@ -274,5 +279,5 @@ def test_what_a_damaged_page_costs_is_told(file: Path, seed: int) -> None:
 
 
 def test_the_bounds_hold_together() -> None:
-    """What retention looks at beyond what it forgets has all that a base may be for."""
+    """What retention looks at beyond what it forgets has all that a dictionary may be for."""
     assert compression.MAX_OF_ONE < compression.SPAN

@@ -2,9 +2,9 @@
 """What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
 
 Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole,
-but of an entry that is compressed its base. An entry is known by its checksum. It keeps its offset, so the checkpoints
-of sinks stay true. What was moved away is only read; what is found twice is kept once, so that a salvage that was
-interrupted is simply done again.
+but of an entry that is compressed its dictionary. An entry is known by its checksum. It keeps its offset, so the
+checkpoints of sinks stay true. What was moved away is only read; what is found twice is kept once, so that a salvage
+that was interrupted is simply done again.
 """
 
 import io
@@ -42,9 +42,9 @@ SOURCE = (str, str)
 SEQUENCE = (str, int)
 
 KEEP_ENTRY = """INSERT OR IGNORE INTO entry (offset, key, added, source, serial, format, packetless, raw, monotonic,
-    boot, address, origin, checksum, base, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    boot, address, origin, checksum, dictionary, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-BASE = "SELECT raw FROM entry WHERE offset = ? AND base = 0"
+DICTIONARY = "SELECT raw FROM entry WHERE offset = ? AND dictionary = 0"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -73,7 +73,7 @@ class Salvage:
         self._in_log: dict[int, bytes] | None = None
         self._found = FoundCheckpoints()
         self._sources: dict[str, tuple[Any, ...]] = {}
-        self._missing: set[Offset] = set()  # bases that were not there when an entry needed them
+        self._missing: set[Offset] = set()  # dictionaries that were not there when an entry needed them
         self._is_again = False  # some of them came later: the entries are looked at again
         self._rows = self._read()
         self._portion: list[Row] = []
@@ -149,8 +149,10 @@ class Salvage:
 
     def _take_entry(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
         full = (*row.values, *(0, 0, "", "", None, 0, 0)[len(row.values) - FEWEST :])
-        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known, base, size = full
-        packet = self._unpacked(connection, Stored(raw, base, size))  # type: ignore[arg-type]
+        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known, *compressed = (
+            full
+        )
+        packet = self._unpacked(connection, Stored(raw, *compressed))  # type: ignore[arg-type]
         if packet is None or not self._is_old(row.number):
             return
         entry = Entry(key, source, serial, form, packet, bool(packetless), row.number, monotonic, boot, address, origin)  # type: ignore[arg-type]
@@ -159,17 +161,17 @@ class Salvage:
         self.newest = max(self.newest, row.number)
         checksum = known if known is not None else checksum_of(entry)
         values = (row.number, key, added, source, serial, form, packetless, raw, monotonic, boot, address, entry.origin)
-        if connection.execute(KEEP_ENTRY, (*values, checksum, base, size)).rowcount > 0:
+        if connection.execute(KEEP_ENTRY, (*values, checksum, *compressed)).rowcount > 0:
             sizes.append((row.number, len(packet)))
             self._is_again = self._is_again or row.number in self._missing
 
     def _unpacked(self, connection: sqlite3.Connection, stored: Stored) -> bytes | None:
-        """Return a packet as it came. Where its base is still to be found, note that: None."""
-        if not stored.base:
+        """Return a packet as it came. Where its dictionary is still to be found, note that: None."""
+        if not stored.dictionary:
             return stored.raw
-        found = connection.execute(BASE, (stored.base,)).fetchone()
+        found = connection.execute(DICTIONARY, (stored.dictionary,)).fetchone()
         if found is None:
-            self._missing.add(stored.base)
+            self._missing.add(stored.dictionary)
             return None
         return unpacked(stored, found[0])
 

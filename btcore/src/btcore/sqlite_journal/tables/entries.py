@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from btcore.classes import evolve
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
-from btcore.sqlite_journal.tables.compression import Bases, Stored, unpacked
+from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
 from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, SIZE, count_in_blocks
 
-PACKET = """raw, base, size,
-    CASE WHEN base THEN (SELECT other.raw FROM entry AS other WHERE other.offset = entry.base) END"""
-"""How a packet is stored, and the packet of its base."""
+PACKET = """raw, dictionary, size,
+    CASE WHEN dictionary THEN (SELECT other.raw FROM entry AS other WHERE other.offset = entry.dictionary) END"""
+"""How a packet is stored, and the packet that is its dictionary."""
 
 SELECT = f"""SELECT {PACKET}, checksum, key, source, serial, format, packetless,
     offset, monotonic, boot, address, origin FROM entry"""  # noqa: S608 - columns of ours
@@ -24,7 +24,7 @@ SELECT = f"""SELECT {PACKET}, checksum, key, source, serial, format, packetless,
 SIZES = f"SELECT offset, key, {SIZE} FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 - a column of ours
 
 INSERT = """INSERT INTO entry
-    (offset, key, added, source, serial, format, packetless, raw, base, size, monotonic, boot, address, origin,
+    (offset, key, added, source, serial, format, packetless, raw, dictionary, size, monotonic, boot, address, origin,
     checksum)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -49,7 +49,7 @@ KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
 RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ?, checksum = ? WHERE offset = ?"
 
 WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, format = ?, packetless = ?, raw = ?,
-    base = ?, size = ?, monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
+    dictionary = ?, size = ?, monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
 
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
@@ -60,33 +60,33 @@ def insert(
     connection: sqlite3.Connection,
     entries: Sequence[Entry],
     added: int,
-    bases: Bases,
+    dictionaries: Dictionaries,
     newest_key: int | None = None,
 ) -> Appended:
-    """Insert entries up to the first whose key is taken. Call it within the transaction that the bases are of.
+    """Insert entries up to the first whose key is taken. Call it within the transaction that the dictionaries are of.
 
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
     if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
-        return Appended([_insert_one(connection, entries[0], added, bases)])
+        return Appended([_insert_one(connection, entries[0], added, dictionaries)])
     if len(entries) >= MANY and _are_new(connection, entries):
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
-    return _insert_in_turn(connection, entries, added, bases)
+    return _insert_in_turn(connection, entries, added, dictionaries)
 
 
-def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, bases: Bases) -> Entry:
-    kept = _insert_compressed(connection, entry, added, bases)
+def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
+    kept = _insert_compressed(connection, entry, added, dictionaries)
     connection.execute(CHANGE, (kept.offset // BLOCK, 1, len(entry.raw)))
     return kept
 
 
-def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, bases: Bases) -> Entry:
+def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
     def insert_as(stored: Stored) -> Offset:
         return int(connection.execute(INSERT, _values(None, entry, added, stored)).lastrowid or 0)
 
-    return _at(entry, bases.insert(entry, insert_as) or 0)
+    return _at(entry, dictionaries.insert(entry, insert_as) or 0)
 
 
 def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
@@ -106,7 +106,9 @@ def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added:
     return [_at(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
 
 
-def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], added: int, bases: Bases) -> Appended:
+def _insert_in_turn(
+    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, dictionaries: Dictionaries
+) -> Appended:
     kept: list[Entry] = []
     rest: list[Entry] = []
     for entry in entries:
@@ -115,7 +117,7 @@ def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], ad
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            kept.append(_insert_compressed(connection, entry, added, bases))
+            kept.append(_insert_compressed(connection, entry, added, dictionaries))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
@@ -123,19 +125,21 @@ def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], ad
 def _with_key(connection: sqlite3.Connection, entry: Entry) -> list[tuple[str, bool]]:
     """Return the meters that have an entry's key, and whether by the same reading: a packet names its meter."""
     return [
-        (serial, unpacked(Stored(*stored), base) == entry.raw and (not packetless or serial == entry.serial))
-        for *stored, base, serial, packetless in connection.execute(WITH_KEY, (entry.key,)).fetchall()
+        (serial, unpacked(Stored(*stored), dictionary) == entry.raw and (not packetless or serial == entry.serial))
+        for *stored, dictionary, serial, packetless in connection.execute(WITH_KEY, (entry.key,)).fetchall()
     ]
 
 
-def insert_again(connection: sqlite3.Connection, entry: Entry, added: int, bases: Bases | None = None) -> bool:
+def insert_again(
+    connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries | None = None
+) -> bool:
     """Insert an entry at its offset, unless it is there; return whether it was not."""
 
     def insert_as(stored: Stored) -> Offset | None:
         done = connection.execute(INSERT_AGAIN, _values(entry.offset, entry, added, stored))
         return entry.offset if done.rowcount > 0 else None
 
-    return (bases.insert(entry, insert_as) if bases else insert_as(Stored(entry.raw))) is not None
+    return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
 
 
 def _values(offset: Offset | None, entry: Entry, added: int, stored: Stored | None = None) -> tuple[object, ...]:
@@ -157,8 +161,8 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object],
     """
     found = []
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
-    for raw, base, size, of_base, checksum, key, source, serial, form, packetless, *more in rows:
-        packet = unpacked(Stored(raw, base, size), of_base) if base else raw
+    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:
+        packet = unpacked(Stored(raw, dictionary, size), known) if dictionary else raw
         entry = Entry(key, source, serial, form, packet or b"", bool(packetless), *more)
         if packet is not None and not is_damaged(entry, checksum):
             found.append(entry)

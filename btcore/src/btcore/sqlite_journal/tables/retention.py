@@ -25,7 +25,7 @@ MAX_BASELINES = 4096
 OLDEST = f"""SELECT offset, added, {SIZE} FROM entry WHERE offset > ? AND offset <= ?
     ORDER BY offset LIMIT ?"""  # noqa: S608 - a column of ours
 
-BASES = "SELECT offset, base FROM entry WHERE offset > ? AND offset <= ? AND base > 0"
+DICTIONARIES = "SELECT offset, dictionary FROM entry WHERE offset > ? AND offset <= ? AND dictionary > 0"
 
 NEEDED = "SELECT offset FROM baseline UNION SELECT value FROM dead_letter, json_each(dead_letter.entries)"
 
@@ -100,8 +100,8 @@ class _Entries:
         needed = self._needed | self._needed_since(connection, self._after, rows[-1][0])
         self._after = rows[-1][0]
         old = {at: size for at, added, size in rows if added < self._added_before and at not in needed}
-        bases = _bases_of_others(connection, old)
-        gone = [(at, size) for at, size in old.items() if at not in bases]
+        dictionaries = _dictionaries_of_others(connection, old)
+        gone = [(at, size) for at, size in old.items() if at not in dictionaries]
         if gone:
             begin()
         connection.executemany("DELETE FROM entry WHERE offset = ?", [(offset,) for offset, _ in gone])
@@ -126,12 +126,12 @@ class _Entries:
         return {offset for (offset,) in found}
 
 
-def _bases_of_others(connection: sqlite3.Connection, entries: Collection[Offset]) -> set[Offset]:
-    """Return the bases of entries that are none of these: who comes next forgets them."""
+def _dictionaries_of_others(connection: sqlite3.Connection, entries: Collection[Offset]) -> set[Offset]:
+    """Return the dictionaries of entries that are none of these: they are forgotten with the next clean-up."""
     if not entries:
         return set()
-    found = connection.execute(BASES, (min(entries), max(entries) + SPAN))
-    return {base for offset, base in found if offset not in entries}
+    found = connection.execute(DICTIONARIES, (min(entries), max(entries) + SPAN))
+    return {dictionary for offset, dictionary in found if offset not in entries}
 
 
 def _forget_dead_letters(connection: sqlite3.Connection, added_before: int, most: int) -> Mapping[str, int]:

@@ -30,7 +30,7 @@ CREATE TABLE entry (
     address    TEXT NOT NULL DEFAULT '',
     origin     TEXT NOT NULL DEFAULT '',
     checksum   INTEGER,
-    base       INTEGER NOT NULL DEFAULT 0,
+    dictionary INTEGER NOT NULL DEFAULT 0,
     size       INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
@@ -134,7 +134,7 @@ INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GR
     7: "ALTER TABLE entry ADD COLUMN checksum INTEGER",
     8: """ALTER TABLE checkpoint ADD COLUMN checksum INTEGER;
 ALTER TABLE baseline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0""",
-    9: """ALTER TABLE entry ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+    9: """ALTER TABLE entry ADD COLUMN dictionary INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE entry ADD COLUMN size INTEGER NOT NULL DEFAULT 0""",
 }
 """What makes a file of a version one of the next."""
