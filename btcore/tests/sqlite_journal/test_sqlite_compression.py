@@ -176,7 +176,7 @@ def test_what_is_restored_after_a_death_is_compressed_too(file: Path) -> None:
 
 
 def test_a_dictionary_stays_as_long_as_it_is_needed(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever portion ends where: what stays can be read, and its dictionary goes with it, or with the next clean-up."""
+    """Whatever portion ends where: what stays can be read, and its dictionary goes when nothing needs it."""
     monkeypatch.setattr(retention, "PORTION", 7)
     kept = fill(journal, range(1, 101))
     first = journal.commit("a", Checkpoint(50, {"1": Baseline(20)}))
@@ -194,7 +194,7 @@ def test_a_dictionary_stays_as_long_as_it_is_needed(journal: SqliteJournal, monk
 # --- damage
 
 
-def test_a_damaged_dictionary_costs_what_was_compressed_against_it(file: Path) -> None:
+def test_a_damaged_dictionary_costs_what_was_compressed_by_it(file: Path) -> None:
     """The entries that cannot be read any more are left out, told with their number, and no others."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 201))
@@ -224,13 +224,13 @@ def test_a_damaged_dictionary_that_is_in_memory_is_written_again(journal: Sqlite
     assert list(journal.check()) == []
 
 
-def salvaged(file: Path) -> list[Entry]:
-    """Return what a new journal has of a file."""
+def salvaged(file: Path, saved: int | None = None) -> list[Entry]:
+    """Return what a new journal has of a file; `saved` of it, or all, are saved by this."""
     with closing(SqliteJournal(file.with_name("new.db"))) as journal:
         salvage = Salvage(file, 1000)
         while not salvage.is_done:
             salvage.portion(journal._transaction)
-        assert salvage.saved == journal.lag(0).entries
+        assert salvage.saved == (journal.lag(0).entries if saved is None else saved)
         assert list(journal.check()) == []
         return list(journal.read(0, 1000))
 
@@ -276,6 +276,19 @@ def test_what_a_damaged_page_costs_is_told(file: Path, seed: int) -> None:
         assert [one for one in found if one != kept[one.offset - 1]] == []
         assert sum(one.lost or 0 for one in dict.fromkeys(told)) == len(kept) - len(found)
         assert len(found) >= len(kept) - 60 - 2 * MAX_OF_ONE
+
+
+def test_a_dictionary_that_is_compressed_by_now_is_one_all_the_same(file: Path) -> None:
+    """What the new file has got otherwise stays; an entry that needs it is saved, and is stored as it came."""
+    with closing(SqliteJournal(file)) as journal:
+        kept = fill(journal, range(1, 4))
+        journal._gathering.commit()
+        kept += fill(journal, range(4, 7))
+    new = file.with_name("new.db")
+    with closing(SqliteJournal(new)) as journal:
+        fill(journal, range(1, 5))
+    assert salvaged(file, 2) == kept
+    assert [dictionary for _, dictionary, _, _ in rows(new)] == [0, 1, 1, 1, 0, 0]
 
 
 def test_the_bounds_hold_together() -> None:

@@ -21,6 +21,7 @@ from btcore.sqlite_journal.files.wal import frames
 from btcore.sqlite_journal.found_checkpoints import BASELINE, CHECKPOINT, FoundCheckpoints
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.compression import Stored, unpacked
+from btcore.sqlite_journal.tables.entries import INSERT_AGAIN, select
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
@@ -41,10 +42,7 @@ METER = (str, str, int)
 SOURCE = (str, str)
 SEQUENCE = (str, int)
 
-KEEP_ENTRY = """INSERT OR IGNORE INTO entry (offset, key, added, source, serial, format, packetless, raw, monotonic,
-    boot, address, origin, checksum, dictionary, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-DICTIONARY = "SELECT raw FROM entry WHERE offset = ? AND dictionary = 0"
+IS_COMPRESSED = "SELECT dictionary FROM entry WHERE offset = ?"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -149,10 +147,8 @@ class Salvage:
 
     def _take_entry(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
         full = (*row.values, *(0, 0, "", "", None, 0, 0)[len(row.values) - FEWEST :])
-        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known, *compressed = (
-            full
-        )
-        packet = self._unpacked(connection, Stored(raw, *compressed))  # type: ignore[arg-type]
+        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known = full[:-2]
+        packet, stored = self._unpacked(connection, Stored(raw, *full[-2:]))  # type: ignore[arg-type]
         if packet is None or not self._is_old(row.number):
             return
         entry = Entry(key, source, serial, form, packet, bool(packetless), row.number, monotonic, boot, address, origin)  # type: ignore[arg-type]
@@ -160,20 +156,25 @@ class Salvage:
             return
         self.newest = max(self.newest, row.number)
         checksum = known if known is not None else checksum_of(entry)
-        values = (row.number, key, added, source, serial, form, packetless, raw, monotonic, boot, address, entry.origin)
-        if connection.execute(KEEP_ENTRY, (*values, checksum, *compressed)).rowcount > 0:
+        of_packet = (row.number, key, added, source, serial, form, packetless, *stored)
+        if (
+            connection.execute(INSERT_AGAIN, (*of_packet, monotonic, boot, address, entry.origin, checksum)).rowcount
+            > 0
+        ):
             sizes.append((row.number, len(packet)))
             self._is_again = self._is_again or row.number in self._missing
 
-    def _unpacked(self, connection: sqlite3.Connection, stored: Stored) -> bytes | None:
-        """Return a packet as it came. Where its dictionary is still to be found, note that: None."""
+    def _unpacked(self, connection: sqlite3.Connection, stored: Stored) -> tuple[bytes | None, Stored]:
+        """Return a packet as it came, and how it is to be stored. Where its dictionary is still to be found: None."""
         if not stored.dictionary:
-            return stored.raw
-        found = connection.execute(DICTIONARY, (stored.dictionary,)).fetchone()
-        if found is None:
+            return stored.raw, stored
+        found = select(connection, "offset = ?", (stored.dictionary,), set())
+        if not found:
             self._missing.add(stored.dictionary)
-            return None
-        return unpacked(stored, found[0])
+            return None, stored
+        packet = unpacked(stored, found[0].raw)
+        is_compressed = connection.execute(IS_COMPRESSED, (stored.dictionary,)).fetchone()[0]
+        return packet, Stored(packet or b"") if is_compressed else stored  # the tail may have brought it in so
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         """Bring in what there may be several versions of."""
