@@ -122,22 +122,35 @@ def measure(setting: Setting, rate: int, seconds: float) -> Written:
         site.write_text(SITE.format(port=port) + setting.text)
         options = ("--follow-forks", "--seccomp-bpf", f"--trace={SYNCS}", f"--output={trace}")
         program = ("btcore", "run", "--config", str(site), "--quiet")
-        with running("strace", *options, sys.executable, "-m", *program) as traced:
-            wait_for(port)
+        output = Path(folder, "output")
+        with running("strace", *options, sys.executable, "-m", *program, output=output) as traced:
+            wait_for(port, traced, output)
             gems = ("simulate", "--connect", f"127.0.0.1:{port}", "--format", "gem48ptbin", "--realtime")
             paces = ("--meters", str(rate), "--interval", "1s")
             with running(sys.executable, "-m", "btcore", *gems, *paces):
                 time.sleep(WARM_UP)
-                before, started = figures(mounted, stat, traced, trace), time.monotonic()
+                before, started = figures(mounted, stat, traced, trace, output), time.monotonic()
                 time.sleep(seconds)
-                after, ended = figures(mounted, stat, traced, trace), time.monotonic()
+                after, ended = figures(mounted, stat, traced, trace, output), time.monotonic()
         return Written(round((ended - started) * rate), *(after[n] - before[n] for n in range(3)))
 
 
-def figures(mounted: Path, stat: Path, traced: subprocess.Popen[bytes], trace: Path) -> tuple[int, ...]:
+def figures(mounted: Path, stat: Path, traced: subprocess.Popen[bytes], trace: Path, output: Path) -> tuple[int, ...]:
     """Return the bytes of the device, those of the program, and its calls that waited for the disk."""
-    counts = dict(line.split(": ") for line in Path(f"/proc/{children(traced)[0]}/io").read_text().splitlines())
+    programs = children(traced)
+    if not programs:
+        raise has_ended(traced, output)
+    counts = dict(line.split(": ") for line in Path(f"/proc/{programs[0]}/io").read_text().splitlines())
     return written(mounted, stat), int(counts["write_bytes"]), count(trace)
+
+
+def has_ended(traced: subprocess.Popen[bytes], output: Path) -> RuntimeError:
+    """Return the error that says how the program has ended, and what it printed."""
+    with suppress(subprocess.TimeoutExpired):
+        traced.wait(5)
+    code = "not known" if traced.returncode is None else traced.returncode  # of strace: that of the program
+    printed = output.read_text(errors="replace").strip() or "nothing"
+    return RuntimeError(f"the program has ended while it was measured. Its exit code is {code}; it printed:\n{printed}")
 
 
 def count(trace: Path) -> int:
@@ -146,9 +159,9 @@ def count(trace: Path) -> int:
 
 
 @contextmanager
-def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program meanwhile."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def running(*command: str, output: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program meanwhile; what it prints goes into a file."""
+    with output.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process:
         try:
             yield process
         finally:
@@ -178,14 +191,16 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_for(port: int) -> None:
+def wait_for(port: int, traced: subprocess.Popen[bytes], output: Path) -> None:
     """Wait until the program listens."""
     deadline = time.monotonic() + 60
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
+        if traced.poll() is not None:
+            raise has_ended(traced, output)
         if time.monotonic() > deadline:
-            raise TimeoutError("the program does not listen")
+            raise TimeoutError(f"the program does not listen. It printed:\n{output.read_text(errors='replace')}")
         time.sleep(0.2)
 
 

@@ -26,6 +26,11 @@ FILE = "journal.db"
 SINKS = ("sink.roof", "sink.hourly")
 SOURCE = "source.old"
 METERS = ("311111", "322222", "333333")
+
+ALIKE = bytes(range(200, 256)) * 8
+"""What many packets have in common, so that they are compressed."""
+
+SHARE_ALIKE = 0.6
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 FRAME = 4096 + 24
 """Bytes of a page in SQLite's log."""
@@ -192,6 +197,8 @@ class Workload:
         entries = []
         for _ in range(self._random.randint(1, most)):
             raw = self._random.randbytes(self._random.choice((5, 60, 300, 700)))
+            if self._random.random() < SHARE_ALIKE:
+                raw = raw[:20] + ALIKE
             entries.append(Entry(self._key, "panel", self._random.choice(METERS), "ecm1220bin", raw))
             self._key += self._random.randint(1, 3)
         kept = self.journal.append(entries).kept

@@ -144,7 +144,7 @@ def test_a_file_of_the_eighth_version_gets_its_checksums_with_the_next_commit(tm
         journal.commit(SINK, Checkpoint(1, {"1": Baseline(1), "2": Baseline(1)}))
     with closing(sqlite3.connect(file)) as old:
         old.executescript("""ALTER TABLE checkpoint DROP COLUMN checksum; ALTER TABLE baseline DROP COLUMN revision;
-            PRAGMA user_version = 8""")
+            ALTER TABLE entry DROP COLUMN dictionary; ALTER TABLE entry DROP COLUMN size; PRAGMA user_version = 8""")
     with closing(SqliteJournal(file)) as journal:
         last = journal.checkpoint(SINK)
         assert last == Checkpoint(1, {"1": Baseline(1), "2": Baseline(1)})

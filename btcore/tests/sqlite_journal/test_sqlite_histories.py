@@ -20,6 +20,11 @@ from btcore.sqlite_journal import gathering
 SINK = "sink.roof"
 SOURCE = "source.old"
 
+ALIKE = Random(1).randbytes(500)
+"""What many packets have in common."""
+
+SHARE_ALIKE = 0.6
+
 
 class History:
     """A journal, and what must be in it."""
@@ -36,10 +41,15 @@ class History:
 
     def append(self, count: int = 1) -> None:
         """Append some entries."""
-        raws = [self.random.randbytes(self.random.randint(1, 700)) for _ in range(count)]
+        raws = [self._packet() for _ in range(count)]
         entries = [raw_entry(self.key + n, raw) for n, raw in enumerate(raws)]
         self.key += count
         self.kept |= {one.offset: one for one in self.journal.append(entries).kept}
+
+    def _packet(self) -> bytes:
+        """Make a packet, which may be much like others."""
+        changed = self.random.randbytes(self.random.randint(1, 700))
+        return changed[:20] + ALIKE if self.random.random() < SHARE_ALIKE else changed
 
     def append_many(self) -> None:
         """Append so many that they are committed at once."""

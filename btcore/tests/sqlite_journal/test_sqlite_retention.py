@@ -170,7 +170,7 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
     """Near its bound, what all sinks had is forgotten at once; where that is not enough, new readings are refused."""
     with closing(SqliteJournal(file, 2_000_000)) as journal:
         for n in range(1500):
-            journal.append([raw_entry(n, bytes(1000))])
+            journal.append([raw_entry(n, os.urandom(1000))])
         with pytest.raises(
             JournalFull, match=r"journal\.db has come to its bound of 2000000 bytes, all of it undelivered"
         ):
@@ -192,7 +192,7 @@ def clean(upkeep: Upkeep) -> None:
 def fill(journal: SqliteJournal) -> None:
     """Append more than the journal may hold."""
     for n in range(1500, 3000):
-        journal.append([raw_entry(n, bytes(1000))])
+        journal.append([raw_entry(n, os.urandom(1000))])
 
 
 def test_only_its_owner_may_read_the_journal(file: Path) -> None:

@@ -18,6 +18,7 @@ from btcore.errors import Unavailable
 from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
+from btcore.sqlite_journal.tables.compression import Dictionaries
 from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
 from btcore.sqlite_journal.tables.records import BROKEN, replay
 from btcore.text import either
@@ -66,6 +67,7 @@ class Gathering:
         self._fault = ""
         self._last: Offset | None = None  # the newest offset, and the highest key, where they are known
         self._last_key: int | None = None
+        self.dictionaries = Dictionaries()  # of the transaction
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
         try:
@@ -124,7 +126,8 @@ class Gathering:
 
     def _replay(self, record: bytes, *, entries: bool = True) -> int:
         try:
-            return replay(self._connection, record, entries=entries, sources=not self._tail.is_damaged)
+            has_all = not self._tail.is_damaged
+            return replay(self._connection, record, self.dictionaries, entries=entries, sources=has_all)
         except BROKEN:
             self._tail.is_damaged = True
             return 0
@@ -189,8 +192,9 @@ class Gathering:
             self._last_key = max(self._last_key, *(entry.key for entry in entries))
 
     def forget_newest(self) -> None:
-        """Take note that entries have changed: the newest offset and key are asked for again."""
+        """Take note that entries have changed: what is known of the newest ones, and the dictionaries, is not used."""
         self._last = self._last_key = None
+        self.dictionaries.forget()
 
     def _undo(self, error: BaseException) -> None:
         """Take back a change that failed, and nothing else."""
@@ -207,6 +211,7 @@ class Gathering:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
             self._failed = time.monotonic()
+        self.dictionaries.forget()
         self._on_full()
 
     @property

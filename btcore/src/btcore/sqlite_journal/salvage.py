@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
 
-Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole.
-An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What was moved
-away is only read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
+Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole,
+but of an entry that is compressed its dictionary. An entry is known by its checksum. It keeps its offset, so the
+checkpoints of sinks stay true. What was moved away is only read; what is found twice is kept once, so that a salvage
+that was interrupted is simply done again.
 """
 
 import io
@@ -19,6 +20,8 @@ from btcore.sqlite_journal.files.pages import FILE_HEADER, PAGE_SIZE, Row, page_
 from btcore.sqlite_journal.files.wal import frames
 from btcore.sqlite_journal.found_checkpoints import BASELINE, CHECKPOINT, FoundCheckpoints
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
+from btcore.sqlite_journal.tables.compression import Stored, unpacked
+from btcore.sqlite_journal.tables.entries import INSERT_AGAIN, select
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
@@ -26,18 +29,20 @@ from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
 
-ENTRY = (type(None), int, int, str, str, str, int, bytes, int, int, str, str, int)
+ENTRY = (type(None), int, int, str, str, str, int, bytes, int, int, str, str, int, int, int)
 """The types of an entry's values; a file of an earlier version has fewer, 8 at least."""
 
 FEWEST = 8
+
+CHECKSUM_AT = 12
+"""Which of them may be NULL."""
 
 DEAD_LETTER = (str, str, str, str, str, str, int, str)
 METER = (str, str, int)
 SOURCE = (str, str)
 SEQUENCE = (str, int)
 
-KEEP_ENTRY = """INSERT OR IGNORE INTO entry (offset, key, added, source, serial, format, packetless, raw, monotonic,
-    boot, address, origin, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+IS_COMPRESSED = "SELECT dictionary FROM entry WHERE offset = ?"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -66,6 +71,8 @@ class Salvage:
         self._in_log: dict[int, bytes] | None = None
         self._found = FoundCheckpoints()
         self._sources: dict[str, tuple[Any, ...]] = {}
+        self._missing: set[Offset] = set()  # dictionaries that were not there when an entry needed them
+        self._is_again = False  # some of them came later: the entries are looked at again
         self._rows = self._read()
         self._portion: list[Row] = []
 
@@ -76,11 +83,13 @@ class Salvage:
         with transaction() as connection:
             for row in self._portion:
                 self._take(connection, row, sizes)
-            if not self._portion:
+            if not self._portion and not self._is_again:
                 self._finish(connection)
             count_in_blocks(connection, sizes)
         self.saved += len(sizes)
-        self.is_done = not self._portion
+        self.is_done = not self._portion and not self._is_again
+        if not self._portion and self._is_again:
+            self._rows, self._is_again, self._missing = filter(_is_entry, self._read()), False, set()
         self._portion = []
 
     # --- reading
@@ -137,16 +146,35 @@ class Salvage:
         return all(0 <= offset <= self.until for offset in offsets)
 
     def _take_entry(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
-        full = (*row.values, *(0, 0, "", "", None)[len(row.values) - FEWEST :])
-        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known = full
-        entry = Entry(key, source, serial, form, raw, bool(packetless), row.number, monotonic, boot, address, origin)  # type: ignore[arg-type]
-        if is_damaged(entry, known) or not self._is_old(row.number):  # type: ignore[arg-type]
+        full = (*row.values, *(0, 0, "", "", None, 0, 0)[len(row.values) - FEWEST :])
+        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known = full[:-2]
+        packet, stored = self._unpacked(connection, Stored(raw, *full[-2:]))  # type: ignore[arg-type]
+        if packet is None or not self._is_old(row.number):
+            return
+        entry = Entry(key, source, serial, form, packet, bool(packetless), row.number, monotonic, boot, address, origin)  # type: ignore[arg-type]
+        if is_damaged(entry, known):  # type: ignore[arg-type]
             return
         self.newest = max(self.newest, row.number)
         checksum = known if known is not None else checksum_of(entry)
-        values = (row.number, key, added, source, serial, form, packetless, raw, monotonic, boot, address, entry.origin)
-        if connection.execute(KEEP_ENTRY, (*values, checksum)).rowcount > 0:
-            sizes.append((row.number, len(entry.raw)))
+        of_packet = (row.number, key, added, source, serial, form, packetless, *stored)
+        if (
+            connection.execute(INSERT_AGAIN, (*of_packet, monotonic, boot, address, entry.origin, checksum)).rowcount
+            > 0
+        ):
+            sizes.append((row.number, len(packet)))
+            self._is_again = self._is_again or row.number in self._missing
+
+    def _unpacked(self, connection: sqlite3.Connection, stored: Stored) -> tuple[bytes | None, Stored]:
+        """Return a packet as it came, and how it is to be stored. Where its dictionary is still to be found: None."""
+        if not stored.dictionary:
+            return stored.raw, stored
+        found = select(connection, "offset = ?", (stored.dictionary,), set())
+        if not found:
+            self._missing.add(stored.dictionary)
+            return None, stored
+        packet = unpacked(stored, found[0].raw)
+        is_compressed = connection.execute(IS_COMPRESSED, (stored.dictionary,)).fetchone()[0]
+        return packet, Stored(packet or b"") if is_compressed else stored  # the tail may have brought it in so
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         """Bring in what there may be several versions of."""
@@ -173,7 +201,7 @@ def _is_entry(row: Row) -> bool:
 def _fits(values: Sequence[object], types: Sequence[type]) -> bool:
     """Whether values are of these types; a number that was added later may be left out."""
     return len(values) == len(types) and all(
-        isinstance(value, kind) or (value is None and at == len(ENTRY) - 1)
+        isinstance(value, kind) or (value is None and at == CHECKSUM_AT)
         for at, (value, kind) in enumerate(zip(values, types, strict=True))
     )
 

@@ -12,7 +12,7 @@ from btcore.errors import Unavailable
 from btcore.journal import START, Offset
 from btcore.sqlite_journal.files.space import free_bytes
 from btcore.sqlite_journal.tables.entries import select
-from btcore.sqlite_journal.tables.lag import BLOCK
+from btcore.sqlite_journal.tables.lag import BLOCK, SIZE
 from btcore.sqlite_journal.tables.sinks import is_whole
 from btcore.text import either, format_bytes, plural
 
@@ -20,9 +20,9 @@ MAX_FAULTS = 20
 """Lines of SQLite's own check that are shown."""
 
 WRONG_SUMS = f"""SELECT count(*) FROM (SELECT number FROM (
-    SELECT offset / {BLOCK} AS number, count(*) AS entries, sum(length(raw)) AS bytes FROM entry GROUP BY 1
+    SELECT offset / {BLOCK} AS number, count(*) AS entries, sum({SIZE}) AS bytes FROM entry GROUP BY 1
     UNION ALL SELECT number, -entries, -bytes FROM block)
-    GROUP BY number HAVING sum(entries) != 0 OR sum(bytes) != 0)"""  # noqa: S608 - a number of ours
+    GROUP BY number HAVING sum(entries) != 0 OR sum(bytes) != 0)"""  # noqa: S608 - numbers of ours
 
 AHEAD = """SELECT sink FROM checkpoint WHERE max(offset, examined) > (SELECT coalesce(max(seq), 0)
     FROM sqlite_sequence WHERE name = 'entry')"""

@@ -11,16 +11,22 @@ from collections.abc import Iterable, Sequence
 from btcore.classes import evolve
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
-from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, count_in_blocks
+from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
+from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, SIZE, count_in_blocks
 
-SELECT = """SELECT checksum, key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin
-    FROM entry"""
+PACKET = """raw, dictionary, size,
+    CASE WHEN dictionary THEN (SELECT other.raw FROM entry AS other WHERE other.offset = entry.dictionary) END"""
+"""How a packet is stored, and the packet that is its dictionary."""
 
-SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
+SELECT = f"""SELECT {PACKET}, checksum, key, source, serial, format, packetless,
+    offset, monotonic, boot, address, origin FROM entry"""  # noqa: S608 - columns of ours
+
+SIZES = f"SELECT offset, key, {SIZE} FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 - a column of ours
 
 INSERT = """INSERT INTO entry
-    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin, checksum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    (offset, key, added, source, serial, format, packetless, raw, dictionary, size, monotonic, boot, address, origin,
+    checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 INSERT_AGAIN = INSERT.replace("INSERT", "INSERT OR IGNORE", 1)
 
@@ -43,34 +49,44 @@ KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
 RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ?, checksum = ? WHERE offset = ?"
 
 WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, format = ?, packetless = ?, raw = ?,
-    monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
+    dictionary = ?, size = ?, monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
 
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
-SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
-"""The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
+WITH_KEY = f"SELECT {PACKET}, serial, packetless FROM entry WHERE key = ?"  # noqa: S608 - columns of ours
 
 
 def insert(
-    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, newest_key: int | None = None
+    connection: sqlite3.Connection,
+    entries: Sequence[Entry],
+    added: int,
+    dictionaries: Dictionaries,
+    newest_key: int | None = None,
 ) -> Appended:
-    """Insert entries up to the first whose key is taken. Call it within a transaction.
+    """Insert entries up to the first whose key is taken. Call it within the transaction that the dictionaries are of.
 
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
     if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
-        return Appended([_insert_one(connection, entries[0], added)])
+        return Appended([_insert_one(connection, entries[0], added, dictionaries)])
     if len(entries) >= MANY and _are_new(connection, entries):
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
-    return _insert_in_turn(connection, entries, added)
+    return _insert_in_turn(connection, entries, added, dictionaries)
 
 
-def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
-    kept = _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
+def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
+    kept = _insert_compressed(connection, entry, added, dictionaries)
     connection.execute(CHANGE, (kept.offset // BLOCK, 1, len(entry.raw)))
     return kept
+
+
+def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
+    def insert_as(stored: Stored) -> Offset:
+        return int(connection.execute(INSERT, _values(None, entry, added, stored)).lastrowid or 0)
+
+    return _at(entry, dictionaries.insert(entry, insert_as) or 0)
 
 
 def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
@@ -90,28 +106,44 @@ def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added:
     return [_at(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
 
 
-def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> Appended:
+def _insert_in_turn(
+    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, dictionaries: Dictionaries
+) -> Appended:
     kept: list[Entry] = []
     rest: list[Entry] = []
     for entry in entries:
-        found = () if rest else connection.execute(SAME_KEY, (entry.raw, entry.serial, entry.key)).fetchall()
+        found = [] if rest else _with_key(connection, entry)
         is_known = any(same for _, same in found)
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            values = _values(None, entry, added)
-            kept.append(_at(entry, int(connection.execute(INSERT, values).lastrowid or 0)))
+            kept.append(_insert_compressed(connection, entry, added, dictionaries))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
 
-def insert_again(connection: sqlite3.Connection, entry: Entry, added: int) -> bool:
+def _with_key(connection: sqlite3.Connection, entry: Entry) -> list[tuple[str, bool]]:
+    """Return the meters that have an entry's key, and whether by the same reading: a packet names its meter."""
+    return [
+        (serial, unpacked(Stored(*stored), dictionary) == entry.raw and (not packetless or serial == entry.serial))
+        for *stored, dictionary, serial, packetless in connection.execute(WITH_KEY, (entry.key,)).fetchall()
+    ]
+
+
+def insert_again(
+    connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries | None = None
+) -> bool:
     """Insert an entry at its offset, unless it is there; return whether it was not."""
-    return connection.execute(INSERT_AGAIN, _values(entry.offset, entry, added)).rowcount > 0
+
+    def insert_as(stored: Stored) -> Offset | None:
+        done = connection.execute(INSERT_AGAIN, _values(entry.offset, entry, added, stored))
+        return entry.offset if done.rowcount > 0 else None
+
+    return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
 
 
-def _values(offset: Offset | None, entry: Entry, added: int) -> tuple[object, ...]:
-    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
+def _values(offset: Offset | None, entry: Entry, added: int, stored: Stored | None = None) -> tuple[object, ...]:
+    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, *(stored or (entry.raw, 0, 0)))
     others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
     return (offset, entry.key, added, *of_packet, *others)
 
@@ -129,9 +161,10 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object],
     """
     found = []
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
-    for checksum, key, source, serial, form, raw, packetless, *more in rows:
-        entry = Entry(key, source, serial, form, raw, bool(packetless), *more)
-        if not is_damaged(entry, checksum):
+    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:
+        packet = unpacked(Stored(raw, dictionary, size), known) if dictionary else raw
+        entry = Entry(key, source, serial, form, packet or b"", bool(packetless), *more)
+        if packet is not None and not is_damaged(entry, checksum):
             found.append(entry)
         elif checksum != KNOWN_DAMAGED:
             damaged.add(entry.offset)

@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import Any
 
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.sqlite_journal.tables.entries import insert_again
+from btcore.sqlite_journal.tables.compression import Dictionaries
+from btcore.sqlite_journal.tables.entries import MANY, insert_again
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.sinks import REVISION, Written, keep_checkpoint, seal
 
@@ -54,7 +55,14 @@ def encode_source(source: str, state: str, before: str) -> bytes:
     return _line(source=source, state=state, before=before)
 
 
-def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = True, sources: bool = True) -> int:
+def replay(
+    connection: sqlite3.Connection,
+    record: bytes,
+    dictionaries: Dictionaries,
+    *,
+    entries: bool = True,
+    sources: bool = True,
+) -> int:
     """Do again what a record says, unless the file has it; return how many entries were missing in it.
 
     Without `entries`, those of a record are passed over; without `sources`, how far a source has come: for where
@@ -63,7 +71,7 @@ def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = Tru
     line, _, rest = record.partition(b"\n")
     found = json.loads(line)
     if "entries" in found:
-        return _replay_entries(connection, found, rest) if entries else 0
+        return _replay_entries(connection, found, rest, dictionaries) if entries else 0
     if "sink" in found:
         _replay_checkpoint(connection, found["sink"], found)
     elif sources:
@@ -83,12 +91,15 @@ def _replay_checkpoint(connection: sqlite3.Connection, sink: str, found: Mapping
             seal(connection, sink, found.get("checksum"))
 
 
-def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[list[object]]], raws: bytes) -> int:
+def _replay_entries(
+    connection: sqlite3.Connection, found: Mapping[str, list[list[object]]], raws: bytes, dictionaries: Dictionaries
+) -> int:
     at, all_of_them = 0, []
     for offset, size, key, source, serial, form, packetless, *more in found["entries"]:
         raw, at = raws[at : at + size], at + size  # type: ignore[operator]
         all_of_them.append(Entry(key, source, serial, form, raw, packetless, offset, *more))  # type: ignore[arg-type]
-    missing = [entry for entry in all_of_them if insert_again(connection, entry, found["added"])]  # type: ignore[arg-type]
+    of_few = dictionaries if len(all_of_them) < MANY else None  # as they were inserted first: they need no more room
+    missing = [entry for entry in all_of_them if insert_again(connection, entry, found["added"], of_few)]  # type: ignore[arg-type]
     for entry in missing:
         connection.execute(NEW_METER, (entry.serial, entry.format, entry.offset))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in missing))

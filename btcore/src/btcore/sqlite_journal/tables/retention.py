@@ -4,12 +4,13 @@
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from btcore.journal import START, Forgotten, Offset, Retention
+from btcore.sqlite_journal.tables.compression import SPAN
 from btcore.sqlite_journal.tables.entries import NEWEST
-from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.lag import SIZE, count_in_blocks
 from btcore.sqlite_journal.tables.sinks import seal
 
 PORTION = 250
@@ -21,8 +22,10 @@ ANY_TIME = 1 << 60
 MAX_BASELINES = 4096
 """Baselines that are kept, of one sink: those of the meters heard last."""
 
-OLDEST = """SELECT offset, added, length(raw) FROM entry WHERE offset > ? AND offset <= ?
-    ORDER BY offset LIMIT ?"""
+OLDEST = f"""SELECT offset, added, {SIZE} FROM entry WHERE offset > ? AND offset <= ?
+    ORDER BY offset LIMIT ?"""  # noqa: S608 - a column of ours
+
+DICTIONARIES = "SELECT offset, dictionary FROM entry WHERE offset > ? AND offset <= ? AND dictionary > 0"
 
 NEEDED = "SELECT offset FROM baseline UNION SELECT value FROM dead_letter, json_each(dead_letter.entries)"
 
@@ -96,7 +99,9 @@ class _Entries:
             return 0
         needed = self._needed | self._needed_since(connection, self._after, rows[-1][0])
         self._after = rows[-1][0]
-        gone = [(at, size) for at, added, size in rows if added < self._added_before and at not in needed]
+        old = {at: size for at, added, size in rows if added < self._added_before and at not in needed}
+        dictionaries = _dictionaries_of_others(connection, old)
+        gone = [(at, size) for at, size in old.items() if at not in dictionaries]
         if gone:
             begin()
         connection.executemany("DELETE FROM entry WHERE offset = ?", [(offset,) for offset, _ in gone])
@@ -119,6 +124,14 @@ class _Entries:
         """Return what must stay as well: a sink that looks again may have made a baseline of any entry by now."""
         found = connection.execute(NEEDED_SINCE, (after, until, self._last_dead_letter))
         return {offset for (offset,) in found}
+
+
+def _dictionaries_of_others(connection: sqlite3.Connection, entries: Collection[Offset]) -> set[Offset]:
+    """Return the dictionaries of entries that are none of these: they are forgotten with the next clean-up."""
+    if not entries:
+        return set()
+    found = connection.execute(DICTIONARIES, (min(entries), max(entries) + SPAN))
+    return {dictionary for offset, dictionary in found if offset not in entries}
 
 
 def _forget_dead_letters(connection: sqlite3.Connection, added_before: int, most: int) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from btcore.errors import Unavailable
 
-VERSION = 9
+VERSION = 10
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -29,7 +29,9 @@ CREATE TABLE entry (
     boot       INTEGER NOT NULL DEFAULT 0,
     address    TEXT NOT NULL DEFAULT '',
     origin     TEXT NOT NULL DEFAULT '',
-    checksum   INTEGER
+    checksum   INTEGER,
+    dictionary INTEGER NOT NULL DEFAULT 0,
+    size       INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
 CREATE TABLE block (
@@ -132,6 +134,8 @@ INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GR
     7: "ALTER TABLE entry ADD COLUMN checksum INTEGER",
     8: """ALTER TABLE checkpoint ADD COLUMN checksum INTEGER;
 ALTER TABLE baseline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0""",
+    9: """ALTER TABLE entry ADD COLUMN dictionary INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entry ADD COLUMN size INTEGER NOT NULL DEFAULT 0""",
 }
 """What makes a file of a version one of the next."""
 
