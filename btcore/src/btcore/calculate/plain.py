@@ -13,7 +13,7 @@ from btcore.calculate.counters import indexes_of_counters, only_rose
 from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
 from btcore.calculate.written_out import WH, ValuesOfUse, values_of_use
-from btcore.calculated import Calculated, Indexes
+from btcore.calculated import Calculated, Indexes, calculated
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
@@ -131,7 +131,7 @@ def plain_values(
     columns = columns_of(newer.format)
     before, after = older.numbers, newer.numbers
     if not lifetime and polarity == "brultech" and (found := columns.values_of_use(after, before, seconds)) is not None:
-        return Calculated(columns.indexes_of_use, found)
+        return calculated(columns.indexes_of_use, found)
     total, one_way = columns.absolute(after), columns.polarized(after)
     if any(map(gt, one_way, total)):
         return None
@@ -148,7 +148,7 @@ def plain_values(
     if lifetime:
         ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
         pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
-    return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
+    return calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:

@@ -12,6 +12,9 @@ from typing import Any
 
 WH = 3600
 
+MANY = 5
+"""So many numbers that stand together are compared faster at once than one by one."""
+
 Pair = tuple[int, int | None]
 """The indexes of a channel's absolute and polarized counter; None: it has no polarized one."""
 
@@ -47,19 +50,29 @@ def rose_plainly(counters: Sequence[Pair], pulses: Iterable[int], *, known: bool
     """Return what compares the counters at these indexes, the polarized ones with what the absolute ones counted.
 
     `0 <= (r0 := after[3] - before[3]) <= most and … and 0 <= after[5] - before[5] <= r0 and … and 0 <= …`. Where the
-    counters are never None (`known`), and the polarized ones stand together, it is seen first whether any moved: in a
-    house without solar panels none does.
+    counters are integers and never None (`known`), nearly always the bits that any of the rises has are looked at
+    once: their number is at least the largest of them, and negative if one of them is.
     """
-    rises = [f"0 <= (r{at} := after[{index}] - before[{index}]) <= most" for at, (index, _) in enumerate(counters)]
-    polarized = [index for _, index in counters if index is not None]
+    rises = [f"(r{at} := after[{index}] - before[{index}])" for at, (index, _) in enumerate(counters)]
+    each = [f"0 <= {rise} <= most" for rise in rises]
+    if known and rises:
+        one_by_one = " and ".join(f"0 <= r{at} <= most" for at in range(len(rises)))
+        each = [f"(0 <= {' | '.join(rises)} <= most or {one_by_one})"]
     one_way = [f"0 <= after[{i}] - before[{i}] <= r{at}" for at, (_, i) in enumerate(counters) if i is not None]
-    if known and polarized and polarized == [*range(polarized[0], polarized[-1] + 1)]:
-        part = f"[{polarized[0]}:{polarized[-1] + 1}]"
-        one_way = [f"(after{part} == before{part} or {' and '.join(one_way)})"]
+    if known:
+        one_way = _unless_equal([index for _, index in counters if index is not None], one_way)
     pulsed = (f"0 <= after[{index}] - before[{index}] <= most_pulses" for index in pulses)
-    compared = " and ".join([*rises, *one_way, *pulsed])
+    compared = " and ".join([*each, *one_way, *pulsed])
     compare: Rose = _compiled(f"lambda after, before, most, most_pulses: {compared or True}")
     return compare
+
+
+def _unless_equal(indexes: Sequence[int], compared: list[str]) -> list[str]:
+    """Return what compares these numbers only if any moved: in a house without solar panels none of them does."""
+    if len(indexes) < MANY or [*indexes] != [*range(indexes[0], indexes[-1] + 1)]:
+        return compared
+    part = f"[{indexes[0]}:{indexes[-1] + 1}]"
+    return [f"(after{part} == before{part} or {' and '.join(compared)})"]
 
 
 def _compiled(expression: str) -> Any:  # noqa: ANN401 - the function that the expression is
