@@ -12,7 +12,7 @@ from btcore import Batch, Channel, Context, Format, Reading, Sample
 
 PAGE = (Path(__file__).parents[1] / "docs" / "writing-a-plugin.md").read_text("utf-8")
 OF_THE_CORE: Mapping[type, set[str]] = {
-    Format: {"index", "counters", "checked", "numbers", "has_seconds", "is_certain"}
+    Format: {"index", "counters", "checked", "numbers", "has_seconds", "is_certain", "by_label"}
 }
 """What a class has for the core alone."""
 

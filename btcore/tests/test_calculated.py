@@ -13,25 +13,25 @@ from hypothesis import strategies as st
 
 from btcore import Polarity, Sample
 from btcore.calculate.samples import between
-from btcore.calculated import Calculated, Indexes, picker
+from btcore.calculated import Calculated, Indexes, calculated, picker
 from btcore.records import calculated_of
 
 labels = st.lists(st.text("abc", min_size=1, max_size=3), min_size=2, max_size=6, unique=True)
 
 
-def calculated(names: list[str], seed: int) -> tuple[Calculated, dict[str, float | None]]:
+def both(names: list[str], seed: int) -> tuple[Calculated, dict[str, float | None]]:
     """Return values whose indexes are in another order than their labels, and a dict of the same."""
     order = [(at * 7 + seed) % len(names) for at in range(len(names))] if len(names) % 7 else list(range(len(names)))
     numbers = tuple(None if at == 1 else at / 2 for at in range(len(names)))
     index = dict(zip(names, order, strict=True))
-    return Calculated(Indexes(index), numbers), {name: numbers[at] for name, at in index.items()}
+    return calculated(Indexes(index), numbers), {name: numbers[at] for name, at in index.items()}
 
 
 @hundred_examples
 @given(labels, st.integers(0, 5))
 def test_it_is_a_mapping_like_a_dict(names: list[str], seed: int) -> None:
     """It has the labels, the values and the order of a dict, and raises for what it does not have as one does."""
-    found, same = calculated(names, seed)
+    found, same = both(names, seed)
     assert found == same
     assert list(found.items()) == list(same.items()) == list(found.copy().items())
     assert [found.get(name) for name in [*names, "none"]] == [same.get(name) for name in [*names, "none"]]
@@ -44,8 +44,8 @@ def test_it_is_a_mapping_like_a_dict(names: list[str], seed: int) -> None:
 @given(labels, st.integers(0, 5))
 def test_values_are_picked_from_either_kind_of_mapping(names: list[str], seed: int) -> None:
     """The same labels give the same values, with indexes or without, the first time and the next ones."""
-    found, same = calculated(names, seed)
-    other, other_same = calculated(names[::-1], seed)
+    found, same = both(names, seed)
+    other, other_same = both(names[::-1], seed)
     pick = picker(names)
     for values, expected in ((found, same), (other, other_same), (found, same)):
         assert pick(values) == pick(MappingProxyType(expected)) == itemgetter(*names)(expected)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a plugin makes is checked where it is made, and never changes afterwards."""
 
+import copy
 import logging
 import weakref
 from collections.abc import Callable, Iterator
@@ -225,3 +226,16 @@ def test_nobody_changes_a_record_once_it_is_made() -> None:
             with pytest.raises(attrs.exceptions.FrozenInstanceError):
                 setattr(record, name, None)
         assert weakref.ref(record)() is record
+
+
+def test_a_copy_of_a_record_has_all_that_it_had() -> None:
+    """Of a reading also what was found out about it, and of a sample its readings: copies cannot be changed either."""
+    older, newer = readings_of([entry(1, secs=5, energy=77), entry(2, secs=6, energy=78)])
+    sample = between(older, newer)
+    records: list[Any] = [newer, sample]
+    for one in records:
+        again = copy.copy(one)
+        assert type(again) is type(one)
+        assert all(getattr(again, field.name) is getattr(one, field.name) for field in attrs.fields(type(one)))
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            again.serial = "2"

@@ -55,6 +55,7 @@ _THEIRS = type(attrs.field())
 _FROZEN: Any = attrs.frozen(type("_Frozen", (), {}))
 """Attributes cannot be set or deleted as it is with attrs, which asks for its own functions in a subclass."""
 
+_MAKES = {"__init__", "__new__"}
 _NEEDS_ATTRS = {"__setattr__", "__getstate__", "__attrs_pre_init__"}
 
 
@@ -100,7 +101,7 @@ def _is_plain(cls: type, own: list[Field], options: Mapping[str, Any], *, is_fro
     """Whether a class is one of those that are made here."""
     parents = cls.__mro__[1:-1]
     inherited = [one for one in parents if FIELDS in vars(one) or "__attrs_attrs__" in vars(one)]
-    has_init = "__init__" in vars(cls)
+    has_init = not vars(cls).keys().isdisjoint(_MAKES)
     return (
         options.keys() <= {"kw_only", "init"}
         and options.get("init", not has_init) is not has_init
@@ -121,7 +122,8 @@ def _with_slots(cls: type, own: list[Field], shared: dict[str, Any], *, is_froze
     body |= shared
     body |= {"__slots__": names if has_weakref else (*names, "__weakref__"), "__qualname__": cls.__qualname__}
     body |= {FIELDS: tuple(own), "__getstate__": _state, "__setstate__": _set_state, "__replace__": evolve}
-    body = {"__init__": _Init()} | body
+    if body.keys().isdisjoint(_MAKES):
+        body["__init__"] = _Init()
     body |= {"__attrs_attrs__": _OfAttrs(), "__attrs_props__": _OfAttrs()}
     if is_frozen:
         body |= {"__setattr__": _FROZEN.__setattr__, "__delattr__": _FROZEN.__delattr__}

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from btcore.classes import field, frozen
+from btcore.numbers_by_label import ByLabel, by_label
 
 T = TypeVar("T")
 
@@ -128,8 +129,7 @@ class Format:
     """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = field(init=False, repr=False)
     _reset: int = field(init=False, repr=False)
-    _nothing: dict[str, Number] = field(init=False, repr=False)
-    """A dict of the labels without numbers, to be copied."""
+    _by_label: ByLabel | None = field(default=None, init=False, repr=False)
     _is_certain: bool = field(default=False, init=False, repr=False)
 
     @index.default
@@ -149,10 +149,6 @@ class Format:
     def _index_of_reset(self) -> int:
         return -1 if self.reset_label is None or self.reset_label not in self.labels else self.index[self.reset_label]
 
-    @_nothing.default
-    def _without_numbers(self) -> dict[str, Number]:
-        return dict.fromkeys(self.labels)
-
     def __attrs_post_init__(self) -> None:
         """Check that it does not contradict itself."""
         _check_format_name(self.name)
@@ -171,6 +167,14 @@ class Format:
         """Unpack a raw packet and check its numbers: see `checked`. What `unpack` raises is passed on."""
         numbers = self.unpack(raw)
         return numbers if self._is_certain and type(numbers) is tuple else self.checked(numbers)
+
+    def by_label(self, numbers: tuple[Number, ...]) -> dict[str, Number]:
+        """Return a dict of the numbers of a packet."""
+        make = self._by_label
+        if make is None:
+            make = by_label(self.labels)
+            object.__setattr__(self, "_by_label", make)
+        return make(numbers)
 
     @property
     def is_certain(self) -> bool:

@@ -9,7 +9,7 @@ Each is a value: made once, never changed. What decides or computes is elsewhere
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from btcore.calculated import Calculated
 from btcore.classes import Weak, field, fillable, frozen
@@ -178,7 +178,7 @@ class Piece:
     packet: Packet | None = field(default=None, repr=False)
 
 
-@frozen(eq=False, init=False)
+@frozen(eq=False)
 class Reading(Weak):
     """One meter at one moment. It never changes.
 
@@ -218,8 +218,8 @@ class Reading(Weak):
     _continued_taken: int = field(default=0, init=False, repr=False)
     """The number of the reading that it is known to continue: what the source has found out, no sink needs to."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a record's fields
-        self,
+    def __new__(  # noqa: PLR0913, PLR0917 - a record's fields
+        cls,
         time: datetime,
         format: Format,
         serial: str,
@@ -231,7 +231,7 @@ class Reading(Weak):
         address: str = "",
         origin: str = "",
         numbers: tuple[Number, ...] | None = None,
-    ) -> None:
+    ) -> Self:
         """Check what is given, and keep it."""
         if type(time) is not datetime or time.tzinfo is not UTC:
             time = aware(time, "a reading's time")
@@ -246,8 +246,7 @@ class Reading(Weak):
             check_origin(origin)
         if numbers is not None:
             numbers = format.checked(numbers)
-        object.__setattr__(self, "__class__", _FILLABLE_READING)
-        it: Any = self
+        it = _FILLABLE_READING()
         it.time = time
         it.format = format
         it.serial = serial
@@ -261,25 +260,27 @@ class Reading(Weak):
         it._numbers = numbers  # noqa: SLF001 - its own, as the next four
         it._key = None  # noqa: SLF001
         it._continued = it._taken = it._continued_taken = 0  # noqa: SLF001
-        it.__class__ = Reading
+        it.__class__ = cls
+        return it  # type: ignore[no-any-return] # now it is one
+
+    def __getnewargs__(self) -> tuple[object, ...]:
+        """Return what a copy is made with, before it is given the rest."""
+        return self.time, self.format, self.serial, self.raw
 
     @property
     def numbers(self) -> tuple[Number, ...]:
         """The measured numbers, in the order of `format.labels`."""
-        if self._numbers is not None:
-            return self._numbers
-        numbers = self.format.numbers(self.raw)
-        object.__setattr__(self, "_numbers", numbers)
+        numbers = self._numbers
+        if numbers is None:
+            numbers = self.format.numbers(self.raw)
+            _SET_NUMBERS(self, numbers)
         return numbers
 
     @property
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
-        form = self.format
         numbers = self._numbers
-        values = form._nothing.copy()  # noqa: SLF001 - so large already, it takes the 158 of a GEM in 4 µs instead of 5
-        values.update(zip(form.labels, self.numbers if numbers is None else numbers, strict=True))
-        return values
+        return self.format.by_label(self.numbers if numbers is None else numbers)
 
     @property
     def seconds(self) -> int:
@@ -309,6 +310,8 @@ class Reading(Weak):
 
 
 _FILLABLE_READING = fillable(Reading)
+_SET_NUMBERS = vars(Reading)["_numbers"].__set__  # half of the time that `object.__setattr__` takes
+_SET_CONTINUED = vars(Reading)["_continued"].__set__
 
 
 def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:  # noqa: ANN401 - a reading's types
@@ -326,10 +329,9 @@ def is_known_to_continue(newer: Reading, older: Reading) -> bool:
     return newer._continued == older.offset != 0 or newer._continued_taken == older._taken != 0  # noqa: SLF001 - it is for no plugin
 
 
-def note_continued(newer: Reading, older: Reading) -> bool:
-    """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
-    object.__setattr__(newer, "_continued", older.offset)
-    return True
+def note_continued(newer: Reading, older: Reading) -> None:
+    """Note, for all who read the same journal, that the meter continued from an older reading."""
+    _SET_CONTINUED(newer, older.offset)
 
 
 def note_taken(reading: Reading, taken: Reading) -> None:
@@ -352,7 +354,7 @@ def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> 
     return trusted_reading(reading.numbers, reading.time, reading.format, serial, reading.raw, source, offset, *more)
 
 
-@frozen(eq=False, init=False)
+@frozen(eq=False)
 class Sample(Weak):
     """What one meter measured between two of its readings. It never changes.
 
@@ -371,20 +373,28 @@ class Sample(Weak):
     _found: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
     _values: Mapping[str, Number] | None = field(default=None, init=False, repr=False)
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         older: Reading,
         newer: Reading,
         seconds: float | None,
         reset: bool,
         calculate: Callable[[], Mapping[str, Number]],
-    ) -> None:
+    ) -> Self:
         """Keep what is given."""
-        object.__setattr__(self, "__class__", _FILLABLE_SAMPLE)
-        it: Any = self
-        it.older, it.newer, it.seconds, it.reset = older, newer, seconds, reset
-        it._calculate, it._found, it._values = calculate, None, None  # noqa: SLF001 - its own
-        it.__class__ = Sample
+        it = _FILLABLE_SAMPLE()
+        it.older = older
+        it.newer = newer
+        it.seconds = seconds
+        it.reset = reset
+        it._calculate = calculate  # noqa: SLF001 - its own, as the next one
+        it._found = it._values = None  # noqa: SLF001
+        it.__class__ = cls
+        return it  # type: ignore[no-any-return] # now it is one
+
+    def __getnewargs__(self) -> tuple[object, ...]:
+        """Return what a copy is made with."""
+        return self.older, self.newer, self.seconds, self.reset, self._calculate
 
     @property
     def serial(self) -> str:
@@ -433,6 +443,7 @@ class Sample(Weak):
 
 
 _FILLABLE_SAMPLE = fillable(Sample)
+_SET_FOUND = vars(Sample)["_found"].__set__
 
 
 def calculated_of(sample: Sample) -> Mapping[str, Number]:
@@ -440,7 +451,7 @@ def calculated_of(sample: Sample) -> Mapping[str, Number]:
     found = sample._found  # noqa: SLF001 - it is for no plugin
     if found is None:
         found = sample._calculate()  # noqa: SLF001
-        object.__setattr__(sample, "_found", found)
+        _SET_FOUND(sample, found)
     return found
 
 

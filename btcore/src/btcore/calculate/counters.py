@@ -5,13 +5,13 @@ Pure, and used for every packet, so it must be quick. What a rise or a fall mean
 much energy each channel counted in `energy.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from operator import gt, itemgetter, sub
+from operator import itemgetter, sub
 
-from btcore.calculate.written_out import Rose, all_rose_by_at_most
+from btcore.calculate.written_out import Pair, Rose, rose_plainly
 from btcore.classes import frozen
-from btcore.formats import Format, Number
+from btcore.formats import Channel, Format, Number
 from btcore.records import Reading
 
 MAX_WATTS = 1_000_000
@@ -80,51 +80,27 @@ def all_rose(earlier: Numbers, later: Numbers, max_rise: float) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _all_counters(format: Format) -> tuple[Rose, Getter, Getter]:
-    """Return what compares the absolute counters of a format, and the getters of those and of the polarized ones.
+def _comparison(format: Format) -> Rose:
+    """Return what compares the counters of a format."""
+    index = format.index
+    pulses = [index[label] for label in format.pulses]
+    return rose_plainly(indexes_of_counters(format.channels, index), pulses, known=format.is_certain)
 
-    The absolute counters of the channels that have both come first, in the order of the polarized ones.
+
+def indexes_of_counters(channels: Iterable[Channel], index: Mapping[str, int]) -> list[Pair]:
+    """Return the indexes of the absolute and the polarized counter of each channel."""
+    return [(index[one.absolute], None if one.polarized is None else index[one.polarized]) for one in channels]
+
+
+def only_rose(format: Format, before: Numbers, after: Numbers, seconds: float) -> bool:
+    """Whether all counters of two readings of a format are known, and rose as they can in so many seconds, if at all.
+
+    The polarized ones by no more than the absolute ones. Nearly always so: it must be quick.
     """
-    pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
-    others = [one.absolute for one in format.channels if one.polarized is None]
-    labels = [*(label for label, _ in pairs), *others]
-    rose = all_rose_by_at_most([format.index[label] for label in labels])
-    return rose, label_getter(format, labels), label_getter(format, [label for _, label in pairs])
-
-
-def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
-    """Whether all counters of two readings of one format are known, and rose by no more than this, if at all.
-
-    The polarized ones by no more than the absolute ones. Nearly always so: it must be quick. In a house without solar
-    panels no polarized counter moves, which is seen at once.
-    """
-    rose, absolute, polarized = _all_counters(newer.format)
-    before, after = older.numbers, newer.numbers
-    earlier, later = polarized(before), polarized(after)
     try:
-        if not rose(after, before, max_rise):
-            return False
-        if earlier == later and (newer.format.is_certain or None not in later):
-            return True
-        one_way = tuple(map(sub, later, earlier))
+        return _comparison(format)(after, before, MAX_WATTS * seconds, MAX_PULSES * seconds)
     except TypeError:  # one of them is None
         return False
-    steps = map(sub, absolute(after), absolute(before))
-    return min(one_way, default=0) >= 0 and not any(map(gt, one_way, steps))
-
-
-@lru_cache(maxsize=64)
-def _pulse_counters(format: Format) -> Getter:
-    """Return the getter of the pulse counters of a format."""
-    return label_getter(format, format.pulses)
-
-
-def pulses_only_rose(older: Reading, newer: Reading, seconds: float) -> bool:
-    """Whether all pulse counters of two readings of one format are known, and rose as they can in so many seconds."""
-    if not newer.format.pulses:
-        return True
-    pulses = _pulse_counters(newer.format)
-    return all_rose(pulses(older.numbers), pulses(newer.numbers), MAX_PULSES * seconds)
 
 
 def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:

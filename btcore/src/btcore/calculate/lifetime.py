@@ -6,7 +6,7 @@ continues: it grows by the energy of samples, or by the pulses between readings,
 difference to the meter's own counter, which stays the same from reading to reading as long as nothing happens.
 """
 
-from btcore.calculate.counters import MAX_WATTS, only_rose, pulses_only_rose
+from btcore.calculate.counters import only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
 from btcore.calculate.pulses import pulses_of
@@ -116,7 +116,7 @@ def _only_rose(link: Link) -> bool:
     ):
         return False
     seconds = max(newer.seconds - older.seconds, 0)
-    return only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)
+    return only_rose(newer.format, older.numbers, newer.numbers, seconds)
 
 
 def has_early(lifetime: Lifetime, format: Format) -> bool:

@@ -9,11 +9,11 @@ from functools import lru_cache
 from operator import add, gt, itemgetter, sub
 from typing import Any
 
-from btcore.calculate.counters import MAX_WATTS, only_rose
+from btcore.calculate.counters import indexes_of_counters, only_rose
 from btcore.calculate.links import Lifetime, hidden_key
 from btcore.calculate.transition import elapsed_between
 from btcore.calculate.written_out import WH, ValuesOfUse, values_of_use
-from btcore.calculated import Calculated, Indexes
+from btcore.calculated import Calculated, Indexes, calculated
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, is_known_to_continue
@@ -68,7 +68,7 @@ def columns_of(format: Format) -> Columns:
         _getter([index[label] for label in format.pulses]),
         Indexes(dict(_indexes(directional, others, format.pulses))),
         Indexes(dict(_indexes_of_use((*directional, *others), format.pulses))),
-        values_of_use([index[one.absolute] for one in (*directional, *others)], [index[one] for one in format.pulses]),
+        values_of_use(indexes_of_counters((*directional, *others), index), [index[one] for one in format.pulses]),
     )
 
 
@@ -115,7 +115,7 @@ def plain_seconds(older: Reading, newer: Reading) -> float | None:
     if is_known_to_continue(newer, older):
         return newer.seconds - older.seconds
     seconds = elapsed_between(older, newer).seconds
-    return seconds if only_rose(older, newer, MAX_WATTS * seconds) else None
+    return seconds if only_rose(newer.format, older.numbers, newer.numbers, seconds) else None
 
 
 def plain_values(
@@ -130,10 +130,9 @@ def plain_values(
         return None
     columns = columns_of(newer.format)
     before, after = older.numbers, newer.numbers
-    one_way = columns.polarized(after)
-    if not lifetime and polarity == "brultech" and not any(one_way):
-        return Calculated(columns.indexes_of_use, columns.values_of_use(after, before, seconds))
-    total = columns.absolute(after)
+    if not lifetime and polarity == "brultech" and (found := columns.values_of_use(after, before, seconds)) is not None:
+        return calculated(columns.indexes_of_use, found)
+    total, one_way = columns.absolute(after), columns.polarized(after)
     if any(map(gt, one_way, total)):
         return None
     rise = [*map(sub, total, columns.absolute(before))]
@@ -149,7 +148,7 @@ def plain_values(
     if lifetime:
         ahead = [lifetime.get(label, 0) for label in newer.format.pulses]
         pulses = [None if one is None else one + more for one, more in zip(pulses, ahead, strict=True)]
-    return Calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
+    return calculated(columns.indexes, (*a, *b, *c, *d, *e, *f, *net, *g, *h, *i, *others, *pulses))
 
 
 def split(total: Column, one_way: Column, unit: float, polarity: Polarity) -> tuple[Column, Column, Column]:

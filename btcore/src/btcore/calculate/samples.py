@@ -16,8 +16,8 @@ from btcore.calculate.plain import KINDS, plain_values
 from btcore.calculate.transition import (
     NoSample,
     Transition,
-    continues_plainly,
     elapsed_between,
+    seconds_continued_plainly,
     transition_between,
 )
 from btcore.calculate.written_out import WH
@@ -34,8 +34,7 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     the meter cannot have reached in the time is a new baseline. After a restart the sample has no length and no power;
     if the counters restarted too, `reset` is set, and energy is counted from zero.
     """
-    if continues_plainly(older, newer):
-        seconds = newer.seconds - older.seconds
+    if seconds := seconds_continued_plainly(older, newer):
         return Sample(older, newer, seconds, False, partial(_values_between, older, newer, polarity, seconds))  # noqa: FBT003
     transition = transition_between(older, newer)
     if isinstance(transition, NoSample):

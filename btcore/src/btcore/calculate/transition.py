@@ -9,7 +9,7 @@ follows for power and energy is in `samples.py`.
 from enum import Enum
 from math import inf
 
-from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, pulses_only_rose, rises, shared_absolute, tally
+from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, rises, shared_absolute, tally
 from btcore.classes import frozen
 from btcore.formats import Format
 from btcore.records import Reading, is_known_to_continue, note_continued
@@ -152,23 +152,30 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
     packet was late: to follow one of a GEM then takes 16 µs, where the long way takes 28. A recording without times
     has others than the meter counted, so all of its readings go the long way, but go it once.
     """
-    return is_known_to_continue(newer, older) or (_continues_plainly(older, newer) and note_continued(newer, older))
+    return seconds_continued_plainly(older, newer) > 0
 
 
-def _continues_plainly(older: Reading, newer: Reading) -> bool:
+def seconds_continued_plainly(older: Reading, newer: Reading) -> int:
+    """Return the seconds by the meter's counter where it continued plainly; 0 where it has to be examined."""
+    if is_known_to_continue(newer, older):
+        return newer.seconds - older.seconds
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS:
-        return False
+        return 0
+    before, after = older.numbers, newer.numbers
     reset = form._reset  # noqa: SLF001 - where its reset count is: nearly always it is the same
-    if reset >= 0 and older.numbers[reset] != newer.numbers[reset] and _was_reset(older, newer):
-        return False
-    seconds = newer.seconds - older.seconds
-    if seconds <= 0 or not (only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)):
-        return False
-    if abs(seconds - seconds_between_arrivals(older, newer)) <= JITTER:
-        return True
-    elapsed = elapsed_between(older, newer)
-    return elapsed.seconds == seconds and explain(older, newer, elapsed) is Transition.CONTINUED
+    if reset >= 0 and before[reset] != after[reset] and _was_reset(older, newer):
+        return 0
+    at = form._seconds  # noqa: SLF001 - as above
+    seconds = int((after[at] or 0) - (before[at] or 0))
+    if seconds <= 0 or not only_rose(form, before, after, seconds):
+        return 0
+    if abs(seconds - seconds_between_arrivals(older, newer)) > JITTER:
+        elapsed = elapsed_between(older, newer)
+        if elapsed.seconds != seconds or explain(older, newer, elapsed) is not Transition.CONTINUED:
+            return 0
+    note_continued(newer, older)
+    return seconds
 
 
 def comparable(older: Format, newer: Format) -> bool:

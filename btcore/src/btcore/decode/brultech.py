@@ -92,18 +92,39 @@ def temperature(raw: int) -> float | None:
     return -degrees if raw & 0x8000 and degrees else degrees
 
 
-def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
-    # of the volts both bytes; of each counter the low four bytes and then the high one, of the seconds two and one
-    fields = struct.Struct("<3xBB" + "IB" * 4 + "6xBxHHHB")
-    aux = struct.Struct(f"<{layout.aux}IH" if layout.aux else "")
+_ECM = "<3xBB" + "IB" * 4 + "6xBxHHHB"
+"""Of the volts both bytes; of each counter the low four bytes and then the high one, of the seconds two and one."""
 
-    def unpack(raw: bytes) -> Sequence[Number]:
-        (high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs) = fields.unpack_from(raw)
-        counters = (a1 | h1 << 32, a2 | h2 << 32, p1 | h3 << 32, p2 | h4 << 32)
-        others = aux.unpack_from(raw, 40) if aux.size else ()
-        return ((high << 8 | low) / 10, secs | high_secs << 16, flag, *counters, amps1 / 100, amps2 / 100, *others)
+_ECM_1220, _ECM_1240 = struct.Struct(_ECM), struct.Struct(f"{_ECM}5IH")
 
-    return unpack
+
+def _unpack_ecm_1220(raw: bytes) -> Sequence[Number]:
+    high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs = _ECM_1220.unpack_from(raw)
+    counters = (a1 | h1 << 32, a2 | h2 << 32, p1 | h3 << 32, p2 | h4 << 32)
+    return ((high << 8 | low) / 10, secs | high_secs << 16, flag, *counters, amps1 / 100, amps2 / 100)
+
+
+def _unpack_ecm_1240(raw: bytes) -> Sequence[Number]:
+    """Do the same, and that of the auxiliary channels: no part of it is a tuple of its own, which takes 0.2 µs."""
+    found = _ECM_1240.unpack_from(raw)
+    high, low, a1, h1, a2, h2, p1, h3, p2, h4, flag, amps1, amps2, secs, high_secs, x1, x2, x3, x4, x5, dc = found
+    return (
+        (high << 8 | low) / 10,
+        secs | high_secs << 16,
+        flag,
+        a1 | h1 << 32,
+        a2 | h2 << 32,
+        p1 | h3 << 32,
+        p2 | h4 << 32,
+        amps1 / 100,
+        amps2 / 100,
+        x1,
+        x2,
+        x3,
+        x4,
+        x5,
+        dc,
+    )
 
 
 def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
@@ -171,7 +192,7 @@ def _format(layout: Layout) -> Format:
         name=layout.name,
         labels=_labels(layout),
         channels=_channels(layout),
-        unpack=_unpack_gem(layout) if layout.gem else _unpack_ecm(layout),
+        unpack=_unpack_gem(layout) if layout.gem else _unpack_ecm_1240 if layout.aux else _unpack_ecm_1220,
         clock=_clock(layout) if layout.clock else None,
         pulses=_numbered("p{}", 4 if layout.gem else 0),
         reset_label=None if layout.gem else "flag",
