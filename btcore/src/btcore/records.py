@@ -368,7 +368,7 @@ def kept_reading(taken: Reading, serial: str, offset: int, origin: str) -> Readi
     return _fill(_FILLABLE_READING(), it.time, it.format, serial, it.raw, *way)
 
 
-def reading_of(  # noqa: PLR0913, PLR0917 - a record's fields
+def reading_of(
     packet: Packet,
     time: datetime,
     serial: str,

@@ -36,8 +36,7 @@ class _Meter:
     def take(self, time: int, rate: float) -> bool:
         """Take a packet that came at a time in microseconds, if one is left. A time that goes back adds none."""
         if time > self.time:
-            left = self.left + (time - self.time) * rate / SECOND
-            self.left = left if left < BURST else BURST
+            self.left = min(self.left + (time - self.time) * rate / SECOND, BURST)
         self.time = time
         if self.left < 1:
             return False

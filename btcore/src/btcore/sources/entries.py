@@ -101,7 +101,7 @@ class EntryMaker:
         self._clock = DeviceClock(_local_offset)
 
     def of_packets(self, stream: SourceStream, found: Iterable[tuple[Packet, datetime]]) -> list[Entry]:
-        """Make the entries of packets that were found at once, each with when it arrived; of those that are admitted."""
+        """Make the entries of packets that were found at once, each with when it arrived; of what is admitted."""
         taken: list[Reading] = []
         entries = [entry for packet, arrived in found if (entry := self._of_packet(stream, packet, arrived, taken))]
         self._decoders.add_taken(taken)
