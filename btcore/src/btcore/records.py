@@ -246,22 +246,10 @@ class Reading(Weak):
             check_origin(origin)
         if numbers is not None:
             numbers = format.checked(numbers)
-        it = _FILLABLE_READING()
-        it.time = time
-        it.format = format
-        it.serial = serial
-        it.raw = raw
-        it.source = source
-        it.offset = offset
-        it.monotonic = monotonic
-        it.boot = boot
-        it.address = address
-        it.origin = origin
-        it._numbers = numbers  # noqa: SLF001 - its own, as the next four
-        it._key = None  # noqa: SLF001
-        it._continued = it._taken = it._continued_taken = 0  # noqa: SLF001
-        it.__class__ = cls
-        return it  # type: ignore[no-any-return] # now it is one
+        return _fill(
+            *(_FILLABLE_READING(), time, format, serial, raw, source, offset, monotonic, boot, address, origin),
+            *(numbers, None),
+        )
 
     def __getnewargs__(self) -> tuple[object, ...]:
         """Return what a copy is made with, before it is given the rest."""
@@ -314,6 +302,43 @@ _SET_NUMBERS = vars(Reading)["_numbers"].__set__  # half of the time that `objec
 _SET_CONTINUED = vars(Reading)["_continued"].__set__
 
 
+def _fill(  # noqa: PLR0913, PLR0917 - a record's fields
+    it: Any,  # noqa: ANN401 - a reading that is being made
+    time: datetime,
+    format: Format,
+    serial: str,
+    raw: bytes,
+    source: str,
+    offset: int,
+    monotonic: int,
+    boot: int,
+    address: str,
+    origin: str,
+    numbers: tuple[Number, ...] | None,
+    key: int | None,
+    taken: int = 0,
+    continued_taken: int = 0,
+) -> Reading:
+    """Fill an instance of the fillable class, and make it a reading."""
+    it.time = time
+    it.format = format
+    it.serial = serial
+    it.raw = raw
+    it.source = source
+    it.offset = offset
+    it.monotonic = monotonic
+    it.boot = boot
+    it.address = address
+    it.origin = origin
+    it._numbers = numbers  # noqa: SLF001 - its own, as the next four
+    it._key = key  # noqa: SLF001
+    it._continued = 0  # noqa: SLF001
+    it._taken = taken  # noqa: SLF001
+    it._continued_taken = continued_taken  # noqa: SLF001
+    it.__class__ = Reading
+    return it  # type: ignore[no-any-return] # now it is one
+
+
 def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:  # noqa: ANN401 - a reading's types
     """Make a reading whose numbers were checked before, as they are; `given` is all else, in a reading's order.
 
@@ -334,18 +359,37 @@ def note_continued(newer: Reading, older: Reading) -> None:
     _SET_CONTINUED(newer, older.offset)
 
 
-def note_taken(reading: Reading, taken: Reading) -> None:
-    """Note which reading of its source a reading of the journal is. In both, all but offset and serial are the same.
+def kept_reading(taken: Reading, serial: str, offset: int, origin: str) -> Reading:
+    """Return the reading that the journal has kept of one that its source has made: all else is the same in both.
 
-    The offset of that one is a number of this run, and no offset of the journal.
+    What its source has found out is noted there. The offset of `taken` is a number of this run, and none of the
+    journal.
     """
-    object.__setattr__(reading, "_taken", taken.offset)
-    object.__setattr__(reading, "_continued_taken", taken._continued)  # noqa: SLF001 - as above
+    if not serial.isalnum() or len(serial) > MAX_NAME:
+        check_name(serial, "a serial number")
+    it = taken
+    way = (it.source, offset, it.monotonic, it.boot, it.address, origin, it.numbers, it.key, it.offset, it._continued)  # noqa: SLF001 - as above
+    return _fill(_FILLABLE_READING(), it.time, it.format, serial, it.raw, *way)
 
 
-def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types
-    """Make the reading of a packet that the core has checked; `more`: source, offset, monotonic, boot and address."""
-    return trusted_reading(packet.numbers, time, packet.format, serial, packet.raw, *more)
+def reading_of(
+    packet: Packet,
+    time: datetime,
+    serial: str,
+    source: str = "",
+    offset: int = 0,
+    monotonic: int = 0,
+    boot: int = 0,
+    address: str = "",
+    key: int | None = None,
+) -> Reading:
+    """Make the reading of a packet that the core has checked; `key` is that of its time, where it is known."""
+    if type(time) is not datetime or time.tzinfo is not UTC:
+        time = aware(time, "a reading's time")
+    if not serial.isalnum() or len(serial) > MAX_NAME:
+        check_name(serial, "a serial number")
+    way = (source, offset, monotonic, boot, address, LIVE, packet.numbers, key)
+    return _fill(_FILLABLE_READING(), time, packet.format, serial, packet.raw, *way)
 
 
 def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> Reading:

@@ -18,7 +18,7 @@ from btcore.calculate.lifetime import grow_lifetime
 from btcore.calculate.links import Lifetime, Link
 from btcore.calculate.plain import plain_values
 from btcore.calculate.samples import continues_in_step, examined_values
-from btcore.calculate.transition import Transition, continues_plainly, transition_between
+from btcore.calculate.transition import Transition, continues_plainly, elapsed_between, explain, transition_between
 from btcore.records import is_known_to_continue
 
 FAULTS = ("absurd", "set seconds", "restart", "clock", "gap")
@@ -68,6 +68,21 @@ def test_a_recording_with_invented_times_is_examined_once(arrival: int, is_plain
     older, newer = attrs.evolve(reading_at(100_000, 0, GEM), offset=7), reading_at(100_010, arrival, GEM)
     assert continues_plainly(older, newer) == is_plain
     assert is_known_to_continue(newer, older) == is_plain
+
+
+@hundred_examples
+@given(
+    st.integers(0, (1 << 24) - 2),
+    st.one_of(st.integers(1, 1000), st.integers(1, (1 << 24) - 1)),
+    st.one_of(st.integers(-1000, 2000), st.integers(-(1 << 25), 1 << 25)),
+)
+def test_the_times_alone_say_what_the_long_way_says(start: int, seconds: int, late: int) -> None:
+    """Of counters that only rose, the short way finds that the meter continued exactly where the long way does."""
+    older = reading_at(start, 0, GEM)
+    newer = reading_at(min(start + seconds, (1 << 24) - 1), seconds + late, GEM)
+    elapsed = elapsed_between(older, newer)
+    is_continued = explain(older, newer, elapsed) is Transition.CONTINUED
+    assert continues_plainly(older, newer) == (is_continued and elapsed.seconds == newer.seconds - older.seconds)
 
 
 @hundred_examples

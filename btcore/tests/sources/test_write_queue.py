@@ -20,7 +20,8 @@ from helpers.times import NOON, SECOND
 
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Appended, Entry, Journal
+from btcore.journal import Appended, Entry, Journal, Offset
+from btcore.journal.pace import Pace
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.silence import SilenceWatch
 from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE, WriteQueue
@@ -275,6 +276,22 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     with work:
         work.finish()
     assert (work.worker.kept, logged(caplog)) == (2 * BURST_PUTS, [])
+
+
+def test_the_blocks_of_a_recording_wait_for_the_sinks(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes many at once waits for the sinks after each write's worth, however rarely; single readings never."""
+    monkeypatch.setattr("btcore.sources.write_queue.WRITE_TIMEOUT", 60)
+    waits: list[Offset] = []
+    monkeypatch.setattr(Pace, "wait", lambda _pace, newest: waits.append(newest))
+    entries = [Entry(key, "panel", "300001", "ecm1240bin", b"%d" % key) for key in range(1, 321)]
+    queue = WriteQueue("source.panel", journal, logging.getLogger("source.panel"), threading.Event())
+    queue.start()
+    for at in range(0, 256, 64):
+        queue.put(entries[at : at + 64])
+    for one in entries[256:280]:
+        queue.put([one])
+    queue.close()
+    assert len(waits) == 1
 
 
 def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(

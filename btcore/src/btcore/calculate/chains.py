@@ -127,6 +127,8 @@ class Chains:
         """
         state = self._known.get(reading.serial)
         chains = state.chains if state else []
+        if len(chains) == 1 and route_of(reading) in chains[0].routes:  # nearly always so
+            return reading.time <= chains[0].last.time
         of_route = [chain for chain in chains if route_of(reading) in chain.routes]
         late = timedelta(0) if of_route else timedelta(seconds=SLOW_ROUTE_DELAY)
         return any(reading.time <= chain.last.time - late for chain in of_route or chains)

@@ -170,12 +170,26 @@ def seconds_continued_plainly(older: Reading, newer: Reading) -> int:
     seconds = int((after[at] or 0) - (before[at] or 0))
     if seconds <= 0 or not only_rose(form, before, after, seconds):
         return 0
-    if abs(seconds - seconds_between_arrivals(older, newer)) > JITTER:
-        elapsed = elapsed_between(older, newer)
-        if elapsed.seconds != seconds or explain(older, newer, elapsed) is not Transition.CONTINUED:
-            return 0
+    passed = seconds_between_arrivals(older, newer)
+    if abs(seconds - passed) > JITTER and not _is_continued_late(older, newer, seconds, max(passed, 0.0)):
+        return 0
     note_continued(newer, older)
     return seconds
+
+
+def _is_continued_late(older: Reading, newer: Reading, seconds: int, passed: float) -> bool:
+    """Whether `explain` says that the meter continued, of readings whose counters can only have risen in the seconds.
+
+    As long as the seconds counter cannot have overflowed, the newer one is no older packet, and nothing but the times
+    is left to be looked at: 1 µs, where `explain` takes 10.
+    """
+    late = seconds - passed
+    if 2 * abs(late) >= 1 << older.format.seconds_bits:
+        elapsed = elapsed_between(older, newer)
+        return elapsed.seconds == seconds and explain(older, newer, elapsed) is Transition.CONTINUED
+    if_restarted = max(newer.seconds - passed, 0.0)
+    is_likelier = abs(late) <= if_restarted + JITTER + MAX_DRIFT * passed
+    return is_likelier and seconds - passed * (1 + MAX_DRIFT) <= MAX_DELAY
 
 
 def comparable(older: Format, newer: Format) -> bool:

@@ -21,7 +21,7 @@ from btcore.errors import BtcoreError
 from btcore.records import MAX_STREAM_NAME, Chunk
 from btcore.text import describe_error, plural
 
-BLOCK = 64 << 10
+BLOCK = 128 << 10
 """Bytes that are read at once: of what has come in so far, where it is a pipe. The packets of a block are one write."""
 
 MAX_LINE = 1 << 20

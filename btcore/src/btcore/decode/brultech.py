@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from btcore.classes import field, frozen
@@ -92,6 +93,12 @@ def temperature(raw: int) -> float | None:
     return -degrees if raw & 0x8000 and degrees else degrees
 
 
+@lru_cache(maxsize=256)
+def _temperatures(sensors: bytes) -> tuple[float | None, ...]:
+    """Read the temperatures of all sensors: from one packet to the next they hardly ever change."""
+    return tuple(map(temperature, struct.unpack("<8H", sensors)))
+
+
 _ECM = "<3xBB" + "IB" * 4 + "6xBxHHHB"
 """Of the volts both bytes; of each counter the low four bytes and then the high one, of the seconds two and one."""
 
@@ -134,10 +141,10 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
     middle = 5 + 5 * n  # there the counters of one direction begin, which never count in a house without solar panels
     zeros, no_counters = bytes(after - middle), (0,) * (layout.counters - n)
     # of the seconds and the four pulse counters, of three bytes each, first the low two bytes and then the high one
-    tail = struct.Struct("<" + "HB" * 5 + "8H")
+    tail = struct.Struct("<" + "HB" * 5 + "16s")
 
     def unpack(raw: bytes) -> Sequence[Number]:
-        secs, high, p1, h1, p2, h2, p3, h3, p4, h4, *temperatures = tail.unpack_from(raw, after + 4 + 2 * n)
+        secs, high, p1, h1, p2, h2, p3, h3, p4, h4, sensors = tail.unpack_from(raw, after + 4 + 2 * n)
         return (
             (raw[3] << 8 | raw[4]) / 10,
             secs | high << 16,
@@ -145,7 +152,7 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
             *(no_counters if raw[middle:after] == zeros else five_byte(raw, middle, counters)),
             *[amps / 50 for amps in currents.unpack_from(raw, after + 4)],
             *(p1 | h1 << 16, p2 | h2 << 16, p3 | h3 << 16, p4 | h4 << 16),
-            *[half / 2 if half <= WARMEST else temperature(half) for half in temperatures],
+            *_temperatures(sensors),
         )
 
     return unpack

@@ -26,7 +26,7 @@ from btcore.records import (
     Reading,
     Unwanted,
     from_microseconds,
-    note_taken,
+    kept_reading,
     trusted_reading,
 )
 from btcore.settings import Context
@@ -233,19 +233,33 @@ class Decoders:
 
     # --- readings of journal entries
 
-    def add_taken(self, reading: Reading) -> None:
-        """Let all workers know the reading that a source has made of a packet, and followed."""
-        self._shared.add_taken(reading)
+    def add_taken(self, readings: Sequence[Reading]) -> None:
+        """Let all workers know the readings that a source has made of packets, and followed."""
+        self._shared.add_taken(readings)
 
     def read_entry(self, entry: Entry) -> Reading | None:
         """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged.
 
         All workers are given the same one, as long as they read near each other.
         """
-        reading = self._shared.find(entry)
+        reading = self._shared.find(entry) or self._kept(entry)
         if reading is None and (found := self.read_entry_and_serial(entry)) is not None:
             reading = found[1]
             self._shared.add(entry, reading)
+        return reading
+
+    def _kept(self, entry: Entry) -> Reading | None:
+        """Return the reading of an entry that a source has just made; None where it has to be made anew."""
+        found = self._shared.taken(entry)
+        if found is None:
+            return None
+        sent, taken = found
+        try:
+            serial = self._name_meter(entry.source, entry.address, sent, entry.serial, entry.format)
+            reading = kept_reading(taken, serial, entry.offset, entry.origin)
+        except Exception:  # noqa: BLE001 - `read_entry_and_serial` finds the same, and reports it
+            return None
+        self._shared.add(entry, reading)
         return reading
 
     def read_entry_and_serial(self, entry: Entry) -> tuple[str, Reading] | None:
@@ -273,8 +287,6 @@ class Decoders:
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
         serial = self._name_meter(entry.source, entry.address, sent, entry.serial, form.name)
         reading = trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
-        if (taken := self._shared.reading_of(entry)) is not None and taken.format is form:
-            note_taken(reading, taken)
         return sent, reading
 
     def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...] | None] | None:

@@ -5,7 +5,7 @@ Serial numbers here are those of the packets, which the meter itself knows. Noth
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -50,12 +50,15 @@ class HeardMeters:
         self._lock = Lock()
         self._meters: OrderedDict[str, HeardMeter] = OrderedDict()
 
-    def add(self, stream: str, packets: Iterable[tuple[Packet, datetime]]) -> None:
-        """Take note of packets, each with the time at which it came in."""
+    def add(self, stream: str, packets: Sequence[tuple[Packet, datetime]]) -> None:
+        """Take note of packets, each with the time at which it came in: of each meter, the last counts."""
+        last: dict[str, tuple[Packet, datetime]] = {}
+        for packet, time in reversed(packets):
+            last.setdefault(packet.serial, (packet, time))
         with self._lock:
-            for packet, time in packets:
-                self._meters[packet.serial] = HeardMeter(packet.serial, stream, packet.format, time, _clock(packet))
-                self._meters.move_to_end(packet.serial)
+            for serial, (packet, time) in reversed(last.items()):
+                self._meters[serial] = HeardMeter(serial, stream, packet.format, time, _clock(packet))
+                self._meters.move_to_end(serial)
                 if len(self._meters) > MAX_METERS:
                     self._meters.popitem(last=False)
 

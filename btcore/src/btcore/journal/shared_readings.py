@@ -35,7 +35,8 @@ class SharedReadings:
         self._readings: list[tuple[Entry, Reading] | None] = [None] * SIZE
         self._lock = Lock()
         self._taken: dict[int, Packet] = {}  # by where the bytes lie in memory, which takes no look at them
-        self._followed: dict[int, Reading] = {}  # of those that the source has followed, the reading as it has made it
+        # of those that the source has followed, the reading as it has made it, and the serial number of its packet
+        self._followed: dict[int, tuple[str, Reading]] = {}
 
     def find(self, entry: Entry) -> Reading | None:
         """Return the reading of an entry; None where it has to be made."""
@@ -54,13 +55,25 @@ class SharedReadings:
         packet = self._taken.get(id(entry.raw))
         return packet if packet is not None and packet.raw is entry.raw and packet.format.name == entry.format else None
 
-    def reading_of(self, entry: Entry) -> Reading | None:
-        """Return the reading that a source has made of these very bytes, at the same time by the same clock."""
-        reading = self._followed.get(id(entry.raw))
-        if reading is None or reading.raw is not entry.raw or reading.format.name != entry.format:
+    def taken(self, entry: Entry) -> tuple[str, Reading] | None:
+        """Return what a source has made of these very bytes, at the same time by the same clock.
+
+        That is the serial number that the packet shows, and the reading.
+        """
+        found = self._followed.get(id(entry.raw))
+        if found is None:
             return None
-        stamps = (reading.key, reading.monotonic, reading.boot)
-        return reading if stamps == (entry.key, entry.monotonic, entry.boot) else None
+        reading = found[1]
+        is_same = (
+            reading.raw is entry.raw
+            and reading.key == entry.key
+            and reading.boot == entry.boot
+            and reading.monotonic == entry.monotonic
+            and reading.format.name == entry.format
+            and reading.source == entry.source
+            and reading.address == entry.address
+        )
+        return found if is_same else None
 
     def add_packet(self, packet: Packet) -> Packet:
         """Add a packet that was checked; return it."""
@@ -77,9 +90,12 @@ class SharedReadings:
                     del taken[oldest]
                     self._followed.pop(oldest, None)
 
-    def add_taken(self, reading: Reading) -> None:
-        """Add the reading that a source has made of a packet, and followed: what it found out is noted there."""
+    def add_taken(self, readings: Sequence[Reading]) -> None:
+        """Add readings that a source has made of packets, and followed: what it found out is noted there."""
+        taken, followed = self._taken.get, self._followed
         with self._lock:
-            packet = self._taken.get(id(reading.raw))
-            if packet is not None and packet.raw is reading.raw:
-                self._followed[id(reading.raw)] = reading
+            for reading in readings:
+                raw = reading.raw
+                packet = taken(id(raw))
+                if packet is not None and packet.raw is raw:
+                    followed[id(raw)] = packet.serial, reading

@@ -5,7 +5,7 @@ Whether a meter is silent is `silence.py`'s.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
 from btcore.classes import frozen
@@ -30,13 +30,18 @@ class Activity:
         self._lock = Lock()
         self._meters: OrderedDict[str, MeterActivity] = OrderedDict()
 
-    def add(self, serial: str, time: int) -> None:
-        """Count a reading of this time, in microseconds since 1970."""
+    def add(self, readings: Sequence[tuple[str, int]]) -> None:
+        """Count readings: of each the serial number, and the time in microseconds since 1970."""
+        found: dict[str, tuple[int, int]] = {}
+        for serial, time in readings:
+            count, _ = found.pop(serial, (0, 0))
+            found[serial] = count + 1, time
         with self._lock:
-            before = self._meters.pop(serial, None)
-            self._meters[serial] = MeterActivity(before.readings + 1 if before else 1, time)
-            if len(self._meters) > MAX_METERS:
-                self._meters.popitem(last=False)
+            for serial, (count, time) in found.items():
+                before = self._meters.pop(serial, None)
+                self._meters[serial] = MeterActivity(before.readings + count if before else count, time)
+                if len(self._meters) > MAX_METERS:
+                    self._meters.popitem(last=False)
 
     def meters(self) -> Iterator[tuple[str, MeterActivity]]:
         """Yield the meters, the last heard first."""

@@ -35,8 +35,8 @@ class _Meter:
 
     def take(self, time: int, rate: float) -> bool:
         """Take a packet that came at a time in microseconds, if one is left. A time that goes back adds none."""
-        passed = max(time - self.time, 0)
-        self.left = min(self.left + passed * rate / SECOND, BURST)
+        if time > self.time:
+            self.left = min(self.left + (time - self.time) * rate / SECOND, BURST)
         self.time = time
         if self.left < 1:
             return False
@@ -88,8 +88,10 @@ class Admission:
 
         The number of meters in a recording is not limited: a person chose it.
         """
-        meter = self._meter(serial, is_live=is_live)
-        if meter is None:
+        meter = None if self._listed else self._known.get(serial)
+        if meter is not None:  # nearly always so
+            self._known.move_to_end(serial)
+        elif (meter := self._meter(serial, is_live=is_live)) is None:
             self.refused += 1
             return False
         if not meter.is_heard:

@@ -6,6 +6,7 @@ When they are written is decided in `write_queue.py`, which meter they belong to
 
 import logging
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from btcore import clocks
@@ -59,9 +60,9 @@ class SourceStream:
         """Whether its bytes come in now, and are no recording."""
         return self._ahead is not None
 
-    def steady(self, arrived: datetime) -> tuple[int, int]:
-        """Return a time by the steady clock, and the number of that clock; 0 and 0 for a recording."""
-        return (0, 0) if self._ahead is None else (to_microseconds(arrived) + self._ahead, BOOT)
+    def steady(self, arrived: int) -> tuple[int, int]:
+        """Return a time in microseconds by the steady clock, and that clock's number; 0 and 0 for a recording."""
+        return (0, 0) if self._ahead is None else (arrived + self._ahead, BOOT)
 
     def distinct(self, time: int) -> int:
         """Return a distinct time for each of several packets that came in at once; a replay gives the same times."""
@@ -71,7 +72,7 @@ class SourceStream:
 
 
 class EntryMaker:
-    """Makes the entries of one source. An entry that is not admitted is None."""
+    """Makes the entries of one source, of what is admitted."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class EntryMaker:
         """Prepare."""
         self._source = source
         self._origin = source.origin
+        self._reads_clock = source.clock != "arrival"
         self._decoders = decoders
         self._identities = identities
         self._admission = admission
@@ -98,25 +100,33 @@ class EntryMaker:
         """Forget the clocks of the meters: a recording begins anew, and has the same times again."""
         self._clock = DeviceClock(_local_offset)
 
-    def of_packet(self, stream: SourceStream, packet: Packet, arrived: datetime) -> Entry | None:
-        """Make the entry of a packet; None where it is not admitted."""
-        device_time = self._device_time(stream, packet, arrived)
-        key = stream.distinct(to_microseconds(device_time or arrived))
-        steady, boot = stream.steady(arrived)
-        time = steady if boot else to_microseconds(arrived)
+    def of_packets(self, stream: SourceStream, found: Iterable[tuple[Packet, datetime]]) -> list[Entry]:
+        """Make the entries of packets that were found at once, each with when it arrived; of what is admitted."""
+        taken: list[Reading] = []
+        entries = [entry for packet, arrived in found if (entry := self._of_packet(stream, packet, arrived, taken))]
+        self._decoders.add_taken(taken)
+        self._activity.add([(entry.serial, entry.key) for entry in entries])
+        return entries
+
+    def _of_packet(self, stream: SourceStream, packet: Packet, arrived: datetime, taken: list[Reading]) -> Entry | None:
+        """Make the entry of a packet, and add the reading that was followed; None where it is not admitted."""
+        device_time = self._device_time(stream, packet, arrived) if self._reads_clock else None
+        came = to_microseconds(arrived)
+        key = stream.distinct(came if device_time is None else to_microseconds(device_time))
+        steady, boot = stream.steady(came)
+        time = steady if boot else came
         serial = self._identities.serial_of(self._source.name, stream.address, packet.serial, packet.format.name)
         if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         stream.packets += 1
         offset = self._identities.next_offset()
-        way = (self._source.name, offset, steady, boot, stream.address)
-        reading = reading_of(packet, from_microseconds(key), serial, *way)
+        way = (self._source.name, offset, steady, boot, stream.address, key)
+        reading = reading_of(packet, arrived if key == came else from_microseconds(key), serial, *way)
         name = self._identities.name(reading)
-        self._decoders.add_taken(reading)
-        self._activity.add(name, key)
+        taken.append(reading)
         if boot:
             self._silence_watch.heard(name)
-        stamps = (0, steady, boot if device_time else self._known(boot), stream.address, self._origin)
+        stamps = (0, steady, boot if device_time or not boot else self._known(boot), stream.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - it has a packet
 
     def _known(self, boot: int) -> int:
@@ -134,7 +144,7 @@ class EntryMaker:
                 packet.serial, device_time, seconds, form.seconds_bits, arrived if stream.is_timed else None
             )
 
-        if self._source.clock == "arrival" or packet.format.clock is None:
+        if packet.format.clock is None:
             return None
         found = self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
         return found if not self._can_judge(stream) or self._trust.believes(packet.serial, found, arrived) else None
@@ -162,7 +172,7 @@ class EntryMaker:
             return None
         offset = self._identities.next_offset()
         name = self._identities.name(renamed_reading(reading, serial, source, offset))
-        self._activity.add(name, key)
+        self._activity.add([(name, key)])
         is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
         if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)

@@ -114,6 +114,8 @@ class Identities:
         if reading.boot or not self._chains.is_past(reading):  # a recording that is replayed adds nothing
             key = self._chains.follow(reading).key
             self._chains.forget()
+        if key and "#" not in key:  # nearly always so
+            return reading.serial
         serial, _, number = (key or self._chains.key_of(reading)).rpartition("#")
         several = serial and number.isdigit() and self._chains.is_several(reading.serial)
         return f"{serial}-{number}" if several else reading.serial

@@ -42,6 +42,9 @@ BURST_TIMEOUT = 0.25
 BURST_PUTS = 64
 """Calls of `put` within a second that are a burst: the source then waits once per write, not at every call."""
 
+MANY_AT_ONCE = 32
+"""Readings of one `put` that are part of a burst however rare such calls are: the blocks of a recording are."""
+
 GATHER = 0.002
 """Seconds for which readings of a burst are gathered before a write: a write takes 70 µs, however many there are."""
 
@@ -80,6 +83,7 @@ class WriteQueue:
         self._written = 0
         self._is_late = False
         self._is_bursting = False
+        self._unpaced = 0  # readings of large puts since the sinks were waited for
         self._put_times: deque[float] = deque(maxlen=BURST_PUTS)
         self._is_closed = False
         self._failure = ""
@@ -128,7 +132,10 @@ class WriteQueue:
                 self._is_late = not self._change.wait_for(self._is_empty, BURST_TIMEOUT if is_much else WRITE_TIMEOUT)
             if self._size > MAX_QUEUE_BYTES:
                 self._wait_for_room()
-        if is_much and not self._is_late:  # what came in before is in the journal
+        self._unpaced += len(entries) if len(entries) >= MANY_AT_ONCE else 0
+        is_paced = is_much or self._unpaced >= MAX_ENTRIES_PER_WRITE
+        if is_paced and not self._is_late:  # what came in before is in the journal
+            self._unpaced = 0
             self.pace.wait(self._journal.newest())
 
     def _is_burst(self) -> bool:

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is noted of the meters of a source, of many packets at once."""
+
+from datetime import UTC, datetime, timedelta
+
+from btcore import Packet, pack
+from btcore.decode.brultech import Brultech
+from btcore.device.heard import HeardMeters
+from btcore.sources.activity import Activity, MeterActivity
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def packet_of(serial: str, secs: int) -> Packet:
+    """Make a packet."""
+    packet = Brultech().decode_packet(memoryview(pack("ecm1240bin", serial, {"secs": secs})))
+    assert isinstance(packet, Packet)
+    return packet
+
+
+def test_readings_that_come_at_once_are_counted_as_one_by_one() -> None:
+    """Each meter has the number of its readings and the time of its last one, and the last heard comes first."""
+    readings = [("1", 5), ("2", 6), ("1", 7), ("3", 8), ("2", 9)]
+    at_once, one_by_one = Activity(), Activity()
+    at_once.add(readings)
+    for one in readings:
+        one_by_one.add([one])
+    expected = [("2", MeterActivity(2, 9)), ("3", MeterActivity(1, 8)), ("1", MeterActivity(2, 7))]
+    assert list(at_once.meters()) == list(one_by_one.meters()) == expected
+
+
+def test_of_packets_that_come_at_once_the_last_of_each_meter_is_known() -> None:
+    """A meter is known by the last of its packets, and the meters are in the order in which they were heard last."""
+    packets = [packet_of(serial, at) for at, serial in enumerate(["300001", "300002", "300001"])]
+    heard = HeardMeters()
+    heard.add("line", [(packet, START + timedelta(seconds=at)) for at, packet in enumerate(packets)])
+    assert [(one.serial, one.time) for one in heard] == [
+        ("300001", START + timedelta(seconds=2)),
+        ("300002", START + timedelta(seconds=1)),
+    ]
