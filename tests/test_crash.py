@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.database_rows import JOURNAL_FILE, table_rows
+from helpers.database_rows import JOURNAL_FILE, kept_packets, table_rows
 from helpers.forked_btcore import ForkedBtcore, Run
 from helpers.solar_house import (
     CONSUMPTION,
@@ -174,8 +174,7 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
 
 def journalled(folder: Path) -> list[HouseReading]:
     """Return what the journal has, oldest first."""
-    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY offset", "format, serial, key, raw")
-    return [read_house_packet(*entry) for entry in entries]
+    return [read_house_packet(*entry) for entry in kept_packets(folder / JOURNAL_FILE)]
 
 
 def stored(folder: Path) -> Counter[tuple[object, ...]]:

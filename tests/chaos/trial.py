@@ -20,7 +20,7 @@ from chaos.schedule import Fault
 from chaos.services import EmoncmsStore, InfluxStore, PVOutputStore
 from chaos.stores import SITE_OF_EACH, Identity, MariaDBStore, SqliteFile, Store
 from helpers.clock_file import ClockFile, remove_leftovers
-from helpers.database_rows import table_rows
+from helpers.database_rows import kept_packets, table_rows
 from helpers.small_disk import SmallDisk, small_disk
 from servers.database_servers import MariaDB
 from servers.influxdb_api import InfluxDB2
@@ -169,7 +169,7 @@ def _account(program: Program, lines: Lines, stores: Sequence[Store]) -> Account
     sinks = program.status()["sinks"]
     code = program.process.stop()
     journal = program.journal
-    kept = [Kept(*row) for row in table_rows(journal, "entry ORDER BY offset", "serial, key, raw")]
+    kept = [Kept(serial, key, raw) for _, serial, key, raw in kept_packets(journal)]
     roof = next((store for store in stores if isinstance(store, PVOutputStore)), None)
     account = settle(
         Facts(

@@ -2,6 +2,7 @@
 """What is in the databases of a btcore that a test ran as a process."""
 
 import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +23,16 @@ def table_rows(database: Path, table: str, columns: str = "serial, secs") -> lis
         raise
     finally:
         connection.close()
+
+
+PACKETS = """entry LEFT JOIN entry AS other ON other.offset = entry.dictionary AND entry.dictionary
+    ORDER BY entry.offset"""
+
+
+def kept_packets(journal: Path) -> list[tuple[str, str, int, bytes]]:
+    """Return what is in the file of a journal, as docs/journal.md says: format, serial number, key and packet."""
+    columns = "entry.format, entry.serial, entry.key, entry.raw, other.raw"
+    return [
+        (form, serial, key, raw if known is None else zlib.decompressobj(-15, known).decompress(raw))
+        for form, serial, key, raw, known in table_rows(journal, PACKETS, columns)
+    ]

@@ -199,7 +199,8 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     journal.commit("sink.roof", Checkpoint(3, {METER: Baseline(3)}))
     assert list(journal.check()) == []  # commits what is gathered
     with closing(sqlite3.connect(file)) as person:
-        waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
+        packets, waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:5])
+    assert packets == [(one.offset, one.raw, None) for one in journal.read(0, 5)]
     assert waiting == [("sink.roof", 2)]
     assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
     assert heard == [(METER, "2023-11-14 22:00:04")]
