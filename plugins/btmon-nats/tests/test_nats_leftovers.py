@@ -78,9 +78,7 @@ class Site:
 
 
 @pytest.fixture
-def site(
-    server: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], setup: Callable[..., str]
-) -> Site:
+def site(server: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], setup: Callable[..., str]) -> Site:
     """Run a server."""
     return Site(server.url, tmp_path, capsys, setup)
 

@@ -50,7 +50,7 @@ class Leases:
         self._renewed = -math.inf
         self._lock = Lock()
         self._stop = Event()
-        self._is_failing = False
+        self._failure: type[Exception] | None = None
         self._thread: Thread | None = None
 
     def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> frozenset[Share]:
@@ -87,14 +87,22 @@ class Leases:
     def _turn(self) -> None:
         try:
             self._work()
-            self._is_failing = False
+            self._failure = None
         except Unavailable as error:
-            level = logging.DEBUG if self._is_failing else logging.WARNING
-            self._is_failing = True
-            log.log(level, "which partitions are this program's cannot be asked now: %s", error)
+            log.log(
+                self._level(error, logging.WARNING),
+                "which partitions are this program's cannot be asked now: %s",
+                error,
+            )
         except Exception as error:
             text = "which partitions are this program's cannot be asked, by a fault of btmon-nats"
-            log.log(logging.ERROR, text, exc_info=error)
+            log.log(self._level(error, logging.ERROR), text, exc_info=error)
+
+    def _level(self, error: Exception, first: int) -> int:
+        """Return at which level to log a failure: one that comes again and again is logged once."""
+        level = logging.DEBUG if type(error) is self._failure else first
+        self._failure = type(error)
+        return level
 
     def _work(self) -> None:
         began = time.monotonic()
