@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def test_other_partitions_are_told_once(
     connection = Connection(Login(servers=[server.url], timeout=Duration(15)), "test")
     for partitions in (PARTITIONS + 1, PARTITIONS + 2, PARTITIONS):
         connection.use(lambda stream: stream.delete_stream("energy"))
-        connection.use(lambda stream, number=partitions: set_up(stream, StreamPlan("energy", number, replicas=1)))
+        connection.use(partial(set_up, plan=StreamPlan("energy", partitions, replicas=1)))
         for _ in range(3):
             journal._renewal.look()
     connection.close()
