@@ -176,6 +176,8 @@ class Failing:
     is_left: bool = False
     has_ended: bool = False
     delivered: int = 0
+    name: str = ""
+    is_idle: bool = False
 
 
 def test_a_sink_that_fails_for_long_is_unfit_and_a_doubted_one_soon() -> None:
@@ -184,7 +186,7 @@ def test_a_sink_that_fails_for_long_is_unfit_and_a_doubted_one_soon() -> None:
     fitness = Fitness(lambda: now[0])
 
     def is_unfit(*seconds: float | None, delivered: int = 0) -> bool:
-        workers = [Failing(one, delivered=delivered) for one in seconds]
+        workers = [Failing(one, delivered=delivered, name=f"{at}") for at, one in enumerate(seconds)]
         return TABLE in fitness.look([TABLE], cast("Any", workers))
 
     assert not is_unfit(FAILING_AGAIN, FAILING_AGAIN)
@@ -196,6 +198,27 @@ def test_a_sink_that_fails_for_long_is_unfit_and_a_doubted_one_soon() -> None:
     assert is_unfit(FAILING_AGAIN)
     assert not is_unfit(None, delivered=1)
     assert not is_unfit(FAILING_AGAIN)
+
+
+def test_a_partition_without_readings_keeps_no_program_fit() -> None:
+    """A worker that has nothing to deliver shows nothing; one that has delivered of late, or is about to, does."""
+    now = [0.0]
+    fitness = Fitness(lambda: now[0])
+    fails, other = Failing(FAILING, name="1"), Failing(None, name="2", delivered=7, is_idle=True)
+
+    def is_unfit() -> bool:
+        return TABLE in fitness.look([TABLE], cast("Any", [fails, other]))
+
+    assert not is_unfit()
+    now[0] = FAILING - 1
+    other.delivered = 8
+    assert not is_unfit()
+    now[0] = 2 * FAILING
+    other.is_idle = False
+    assert not is_unfit()
+    other.is_idle = True
+    assert is_unfit()
+    assert not Fitness(lambda: now[0]).look([TABLE], cast("Any", [other]))
 
 
 def test_requests_are_asked_of_all_partitions(journal: InParts) -> None:

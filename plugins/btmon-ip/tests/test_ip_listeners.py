@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from btcore import Chunk, Context, Retry
+from btmon_ip.descriptors import max_open_connections
 from btmon_ip.server import TcpServer
 
 PATIENCE = 20.0
@@ -113,6 +114,32 @@ def few_files(more: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_bound_of_open_files_is_raised() -> None:
+    """As far as the system lets it, where fewer connections than the setting allows could be open; else it stays."""
+    with few_files(50):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert max_open_connections(10) == 10
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+        assert max_open_connections(100) == 100
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_more_connections_than_files_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, when it opens, with what a person can do about it."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] == resource.RLIM_INFINITY:
+        pytest.skip("this system has no bound of open files")
+    server = TcpServer(host="127.0.0.1", port=0, max_connections=2 * before[1])
+    try:
+        server.open(CONTEXT)
+        server.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    [told] = [one for one in caplog.messages if "max_connections" in one]
+    assert f"max_connections is {2 * before[1]}, but the system allows this program " in told
+    assert "LimitNOFILE=" in told
 
 
 def test_no_more_files(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,12 +50,20 @@ def test_a_connection_that_brings_packets_is_never_closed_for_one_that_does_not(
 
 def test_an_address_has_so_many_connections_without_a_packet() -> None:
     """Beyond the bound the one silent for longest of the same address goes, and no other's."""
-    peers = Peers(10_000)
+    peers = Peers(512)
     other = peers.add("10.0.0.1")
     first, *rest = [peers.add("192.168.1.5") for _ in range(MAX_UNPROVEN)]
     assert all(peers.peer_to_close(peer) is None for peer in (other, first, *rest))
     peers.note_activity(first)
     assert peers.peer_to_close(peers.add("192.168.1.5")) is rest[0]
+
+
+def test_a_fleet_may_connect_again_from_one_address() -> None:
+    """Where many connections are allowed, half of them may come from one address before they bring packets."""
+    peers = Peers(10_000)
+    first, *_ = [peers.add("192.168.1.5") for _ in range(5000)]
+    assert peers.peer_to_close(first) is None
+    assert peers.peer_to_close(peers.add("192.168.1.5")) is first
 
 
 def test_an_address_that_brings_no_packets_waits_longer_and_longer() -> None:

@@ -20,6 +20,8 @@ from servers.database_servers import MariaDB, free_port
 
 from btcore import FORMATS, Batch, Context, Duration, Reading, Reject, Retry, Secret, Stop, pack
 from btcore.cli import OK, UNAVAILABLE, main
+from btcore.sql import preparation
+from btcore.sql.preparation import Preparation
 from btcore.testing import wait_for
 from btmon_mysql.server import MysqlConnection
 from btmon_mysql.sink import Mysql
@@ -352,6 +354,44 @@ def test_a_view_in_place_of_the_table_stops(energy: "Energy", opened: Opened) ->
     energy.sql("CREATE VIEW house AS SELECT 1 AS id, 2 AS serial")
     with pytest.raises(Stop, match=r"refuses a statement .*name another `table`"):
         opened(**energy.settings(table="house")).process_batch(batch(0, 1))
+
+
+@pytest.mark.parametrize("schema", ["counters", "samples"])
+def test_what_another_worker_adds_meanwhile_stops_none(
+    schema: str, energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column, an index or a view that is made between the look and the statement is taken as it is."""
+    readings = [reading(0, ch1_aws=0), reading(10_000_000, ch1_aws=36_000)]
+    both = Batch(tuple(readings), tuple(samples_between(readings)))
+    settings = energy.settings(schema=schema, table="house")
+    opened(**settings).process_batch(both)
+    for view in ("house_daily", "house_monthly"):
+        energy.sql(f"DROP VIEW IF EXISTS {view}")
+    energy.sql("ALTER TABLE house DROP COLUMN volts, DROP PRIMARY KEY")
+    energy.sql("DELETE FROM house")
+    add, added = Preparation._add, []
+
+    def add_too_late(self: Preparation, statement: str, is_there: Callable[[], bool]) -> None:
+        self.connection.execute(statement)
+        added.append(statement)
+        add(self, statement, is_there)
+
+    monkeypatch.setattr(Preparation, "_add", add_too_late)
+    opened(**settings).process_batch(both)
+    assert energy.count("house") > 0
+    kinds = [statement.split()[1] for statement in added]
+    assert kinds == ["TABLE", "UNIQUE"] if schema == "counters" else ["VIEW", "VIEW", "TABLE", "UNIQUE"]
+
+
+def test_a_column_that_is_there_twice_by_mistake_stops(
+    energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the table has already, and is not found there, no other worker has added: a person has to look."""
+    opened(**energy.settings()).process_batch(batch(0, 1))
+    monkeypatch.setattr(preparation, "missing_columns", lambda *_: ["volts"])
+    with pytest.raises(Stop, match="has already what a statement makes"):
+        opened(**energy.settings()).process_batch(batch(1, 2))
+    assert energy.count() == 1
 
 
 def test_two_programs_that_store_the_same_are_kept_apart(energy: "Energy", opened: Opened) -> None:

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,44 @@ def test_a_stream_that_was_made_anew_is_another(open_stream: Open, server: NatsS
     [again] = journal.append([entry(2)]).kept
     assert list(part.read(START, 9)) == [again]
     assert part.commit(SINK, Checkpoint(again.offset)).revision == 1
+
+
+def test_other_partitions_are_told_once(
+    open_stream: Open, server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And again when they change; a stream that has the right number again is gone on with."""
+    journal = open_stream()
+    connection = Connection(Login(servers=[server.url], timeout=Duration(15)), "test")
+    for partitions in (PARTITIONS + 1, PARTITIONS + 2, PARTITIONS):
+        connection.use(lambda stream: stream.delete_stream("energy"))
+        connection.use(partial(set_up, plan=StreamPlan("energy", partitions, replicas=1)))
+        for _ in range(3):
+            journal._renewal.look()
+    connection.close()
+    wait_for(lambda: journal.hold([SINK], ()), "it to go on")
+    told = [one.getMessage().partition(" was made anew")[2] for one in caplog.records if "anew" in one.getMessage()]
+    assert told == [
+        f" with {PARTITIONS + 1} partitions: give partitions={PARTITIONS + 1} in `journal`, and restart",
+        f" with {PARTITIONS + 2} partitions: give partitions={PARTITIONS + 2} in `journal`, and restart",
+        ": this program goes on with it, from its beginning",
+    ]
+
+
+def test_a_fault_is_told_once(open_stream: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """What comes again at each look is told at the first; the looks go on, and what is newest is known after it."""
+    journal, looks = open_stream(), []
+
+    def fail(_journal: StreamJournal) -> None:
+        looks.append(1)
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamJournal, "_refresh", fail)
+        wait_for(lambda: len(looks) > 2, "some looks")
+    [told] = [one for one in caplog.records if "a fault of btmon-nats" in one.getMessage() and one.levelname == "ERROR"]
+    assert told.exc_info
+    [kept] = open_stream().append([entry(1)]).kept
+    wait_for(lambda: journal.newest() == kept.offset, "it to know what is newest")
 
 
 def test_a_journal_that_is_closed_is_unavailable(open_stream: Open) -> None:

@@ -4,10 +4,12 @@
 import asyncio
 
 import pytest
+from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeout
-from nats.js.errors import NoStreamResponseError
+from nats.js import JetStreamContext
+from nats.js.errors import NoStreamResponseError, ServiceUnavailableError
 
-from btmon_nats.asking import AGAIN, until_answered
+from btmon_nats.asking import AGAIN, LEADERLESS, POLL, fetch, until_answered
 
 
 def asked(failures: list[Exception], patience: float) -> tuple[int, list[float]]:
@@ -38,3 +40,28 @@ def test_the_last_try_is_the_answer() -> None:
         asked([NoStreamResponseError()] * 2, 0.1)
     with pytest.raises(ValueError, match="else"):
         asked([ValueError("something else")], 30.0)
+
+
+class Reader(JetStreamContext.PullSubscription):
+    """What takes a request for messages only after some failures."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+
+    async def fetch(self, *_: object, **__: object) -> list[Msg]:
+        """Fail, or return nothing."""
+        if self.failures:
+            raise self.failures.pop(0)
+        return []
+
+
+def test_a_consumer_that_has_no_leader_for_a_moment_is_asked_again() -> None:
+    """That nobody takes a request for messages is no failure before a cluster had the time to choose a leader."""
+    reader = Reader([ServiceUnavailableError(), ServiceUnavailableError(), NatsTimeout(), ValueError("else")])
+    assert asyncio.run(fetch(reader, 1, 30.0)) == []
+    with pytest.raises(ValueError, match="else"):
+        asyncio.run(fetch(reader, 1, 30.0))
+    reader = Reader([ServiceUnavailableError()] * 100)
+    with pytest.raises(ServiceUnavailableError):
+        asyncio.run(fetch(reader, 1, 30.0))
+    assert len(reader.failures) >= 100 - LEADERLESS / POLL

@@ -205,6 +205,26 @@ def test_a_database_that_another_creates_meanwhile_is_taken(
     assert energy.count(TABLE) == 1
 
 
+def test_columns_that_several_workers_add_at_once_stop_none(energy: "Energy", opened: Opened) -> None:
+    """Of workers that found the same columns missing, those that come too late find them there, and store their rows.
+
+    All of them have looked, and wait with what they add, before the first one may.
+    """
+    opened(**energy.settings()).process_batch(batch(0, 1))
+    energy.sql(f"ALTER TABLE {TABLE} DROP COLUMN ch1_aws, DROP COLUMN volts, DROP COLUMN aux5_ws")
+    sinks = [opened(**energy.settings()) for _ in range(4)]
+    with energy.server.connect("energy") as holder, ThreadPoolExecutor(len(sinks)) as executor:
+        holder.autocommit = False
+        holder.execute(f"LOCK TABLE {TABLE} IN ACCESS SHARE MODE")
+        work = [executor.submit(sink.process_batch, batch(n, n + 1)) for n, sink in enumerate(sinks, 1)]
+        waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%'"
+        wait_for(lambda: energy.sql(waiting) == [(len(sinks),)], "all to wait")
+        holder.commit()
+        for one in work:
+            one.result()
+    assert stored(energy.server)[1:] == expected(5)[1:]
+
+
 def test_a_table_that_was_dropped_is_made_anew(energy: "Energy", opened: Opened) -> None:
     """A table, or a column of it, may be dropped while the sink runs."""
     sink = opened(**energy.settings())

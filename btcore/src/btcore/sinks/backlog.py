@@ -116,6 +116,11 @@ class Backlog:
         return self._progress.has_begun and self._read_to >= self._journal.newest()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, as far as is known: nobody is asked."""
+        return self._progress.has_begun and self._progress.checkpoint.examined >= self._journal.newest()
+
+    @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
         return self._progress.is_proven

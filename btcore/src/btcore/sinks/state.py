@@ -68,6 +68,11 @@ class SinkState:
         return "behind" if is_late else "ok"
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it, as far as is known: nobody is asked."""
+        return self._backlog.is_idle
+
+    @property
     def failing_for(self) -> float | None:
         """For how many seconds it has failed, without being asked to wait; `math.inf`: it has stopped."""
         if self.stop_reason:

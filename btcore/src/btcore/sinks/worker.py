@@ -174,6 +174,11 @@ class SinkWorker:
         return self._state.failing_for
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it."""
+        return self._state.is_idle
+
+    @property
     def is_dry_run(self) -> bool:
         """Whether it shows what it would deliver, and delivers nothing."""
         return self._context.dry_run

@@ -26,7 +26,7 @@ ADVICE: Mapping[ErrorKind, str] = {
 NOWHERE = "btcore_rights"
 """A table that does not exist: whether it may be used is looked at before whether it is there."""
 
-ALLOWED = frozenset({ErrorKind.STATEMENT, ErrorKind.NO_TABLE})
+ALLOWED = frozenset({ErrorKind.STATEMENT, ErrorKind.EXISTS, ErrorKind.NO_TABLE})
 """What statements that are allowed, and do nothing, may end with."""
 
 UNREACHABLE = "Check that the server runs, and what says where it is; readings wait meanwhile"

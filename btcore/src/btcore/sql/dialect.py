@@ -51,7 +51,8 @@ class Dialect:
     `{column}`; one without a zone is in that of the database's session (SQLite: UTC). `partitioner` is the query that
     finds what can divide a table by time, and `partition` the statement that does. `among` is the condition that a
     column `{column}` has one of the values of an array of the type `{type}`, which is one text; empty where there are
-    no arrays.
+    no arrays. `add` is what comes before a column that is added; where the database can, so that one is left as it is
+    that another worker has added meanwhile.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dialect:
     partitioner: str = ""
     partition: str = ""
     among: str = ""
+    add: str = "ADD COLUMN"
 
     def quote_name(self, name: str) -> str:
         """Quote the name of a table or a column."""
@@ -162,6 +164,7 @@ POSTGRESQL = Dialect(
     partitioner="SELECT 1 FROM pg_proc WHERE proname = 'create_hypertable' LIMIT 1",
     partition="SELECT create_hypertable(%s, 'time')",
     among="{column} = ANY(CAST(%s AS {type}[]))",
+    add="ADD COLUMN IF NOT EXISTS",
 )
 
 DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (SQLITE, MYSQL, POSTGRESQL)} | {"mariadb": MYSQL}

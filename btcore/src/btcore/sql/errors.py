@@ -25,6 +25,7 @@ class ErrorKind(Enum):
     NO_DATABASE = "there is no such database: create it"
     NO_TABLE = "there is no such table: create it"
     NO_COLUMN = "the table lacks a column: add it"
+    EXISTS = "what was to be made is there already: look again, then a person has to act"
     DUPLICATE = "a unique key has these values already: look again what is stored, then reject the row"
     ROW = "this row is refused, and always will be: reject it"
     STATEMENT = "no statement of this kind works: a person has to act"
@@ -44,6 +45,8 @@ MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.NO_DATABASE: "{where} does not exist ({error}); `btcore check --create` creates it",
     ErrorKind.NO_TABLE: "a table of {where} is missing, and is missing again after it was created ({error})",
     ErrorKind.NO_COLUMN: "a table of {where} lacks a column, and lacks it again after it was added ({error})",
+    ErrorKind.EXISTS: "{where} has already what a statement makes, and it was not found there ({error}): check its"
+    " table, or name another `table`",
     ErrorKind.DUPLICATE: "{where} has a row like this already ({error})",
     ErrorKind.ROW: "{where} refuses this row ({error})",
     ErrorKind.STATEMENT: "{where} refuses a statement ({error}): check its table, or name another `table`",
@@ -54,7 +57,7 @@ MESSAGES: Mapping[ErrorKind, str] = {
 RETRIED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE})
 REJECTED = frozenset({ErrorKind.DUPLICATE, ErrorKind.ROW})
 
-AT_ONCE = frozenset({ErrorKind.LOST, ErrorKind.NO_TABLE, ErrorKind.NO_COLUMN, ErrorKind.DUPLICATE})
+AT_ONCE = frozenset({ErrorKind.LOST, ErrorKind.NO_TABLE, ErrorKind.NO_COLUMN, ErrorKind.EXISTS, ErrorKind.DUPLICATE})
 """After these the same is tried once more at once: on a new connection, with tables that are looked at anew."""
 
 DISCONNECTED = frozenset(
@@ -81,6 +84,7 @@ MYSQL_ERRORS: Mapping[int, ErrorKind] = {
     1049: ErrorKind.NO_DATABASE,
     **dict.fromkeys((1146, 1051), ErrorKind.NO_TABLE),
     1054: ErrorKind.NO_COLUMN,
+    **dict.fromkeys((1050, 1060, 1061), ErrorKind.EXISTS),  # a table or view, a column, an index
     **dict.fromkeys((1062, 1586), ErrorKind.DUPLICATE),
     **dict.fromkeys(
         (1048, 1264, 1265, 1292, 1364, 1366, 1367, 1406, 1452, 1216, 1690, 3819, 4025, 1118, 1153, 1644),
@@ -103,8 +107,8 @@ POSTGRESQL_ERRORS: Mapping[str, ErrorKind] = {
     "55P03": ErrorKind.CONFLICT,
     "55006": ErrorKind.CONFLICT,
     "28": ErrorKind.CREDENTIALS,
-    # another worker, or another program, makes the same database, table or its type at the same time
-    **dict.fromkeys(("42P04", "42P07", "42710"), ErrorKind.CONFLICT),
+    # another worker, or another program, makes the same table, index, view or type at the same time
+    **dict.fromkeys(("42P07", "42710"), ErrorKind.CONFLICT),
     "42501": ErrorKind.PERMISSION,
     "3D000": ErrorKind.NO_DATABASE,
     "42P01": ErrorKind.NO_TABLE,

@@ -4,7 +4,8 @@
 A table of btmon's making, or of any other program, is continued as it is: nothing in it is changed, only added to.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from logging import Logger
 
 from btcore.classes import define, field, frozen
@@ -62,7 +63,7 @@ class Preparation:
         table = table.with_found_columns(list(there.types))
         added = missing_columns(table.kinds, there.types)
         for name in added:
-            self.connection.execute(add_column(self.dialect, table, name))
+            self._add(add_column(self.dialect, table, name), partial(self._has, table, name))
         if added:
             self.changed.add(table.name)
             self._note_columns(table, added)
@@ -93,20 +94,20 @@ class Preparation:
         """Make an index for finding old rows, unless there is one; return whether there is such a table."""
         there = find_table(self.connection, self.dialect, table.name)
         if there is not None and table.time not in there.leading:
-            self.connection.execute(create_index(self.dialect, table, (table.time,)))
+            self._add_index(table, (table.time,))
         return there is not None
 
     def _create(self, table: Table) -> None:
         self.connection.execute(create_table(self.dialect, table))
         for columns in table.indexes:
-            self.connection.execute(create_index(self.dialect, table, columns))
+            self._add_index(table, columns)
         self.changed.add(table.name)
         self.created.append(f"created table {table.name} in {self.where}")
 
     def _create_views(self, table: SamplesTable) -> None:
         for name, statement in views(table, self.dialect).items():
             if find_table(self.connection, self.dialect, name) is None:
-                self.connection.execute(statement)
+                self._add(statement, partial(self._exists, name))
                 self.created.append(f"created view {name} in {self.where}")
 
     def _partition(self, table: SamplesTable, *, is_new: bool) -> None:
@@ -128,7 +129,7 @@ class Preparation:
     def _make_key(self, table: Table) -> None:
         repeated = self.connection.query(find_repeated(self.dialect, table))
         unique = not repeated
-        self.connection.execute(create_index(self.dialect, table, table.primary_key, unique=unique))
+        self._add_index(table, table.primary_key, unique=unique)
         if repeated:
             columns = ", ".join(table.primary_key)
             text = (
@@ -136,6 +137,29 @@ class Preparation:
                 " is stored: let no two programs write to it"
             )
             self.notices.append(lambda log: log.warning(text, table.name, self.where, columns))
+
+    def _add_index(self, table: Table, columns: Sequence[str], *, unique: bool = False) -> None:
+        statement = create_index(self.dialect, table, columns, unique=unique)
+        self._add(statement, partial(self._has_index, table, columns[0]))
+
+    def _add(self, statement: str, is_there: Callable[[], bool]) -> None:
+        """Add something that was not found. Where another worker has added it meanwhile, it is found by now."""
+        try:
+            self.connection.execute(statement)
+        except SqlError as error:
+            if error.kind is not ErrorKind.EXISTS or not is_there():
+                raise
+
+    def _exists(self, name: str) -> bool:
+        return find_table(self.connection, self.dialect, name) is not None
+
+    def _has(self, table: Table, column: str) -> bool:
+        there = find_table(self.connection, self.dialect, table.name)
+        return there is not None and column not in missing_columns(table.kinds, there.types)
+
+    def _has_index(self, table: Table, column: str) -> bool:
+        there = find_table(self.connection, self.dialect, table.name)
+        return there is not None and column in there.leading
 
     def _note_columns(self, table: Table, added: list[str]) -> None:
         usual = ", ".join(name for name in added if name not in table.further_columns)

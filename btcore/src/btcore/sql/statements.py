@@ -35,7 +35,7 @@ def index_name(table: str, columns: Sequence[str]) -> str:
 
 def add_column(dialect: Dialect, table: Table, name: str) -> str:
     """Return the statement that adds a column."""
-    return f"ALTER TABLE {dialect.quote_name(table.name)} ADD COLUMN {_field(dialect, name, table.kinds[name])}"
+    return f"ALTER TABLE {dialect.quote_name(table.name)} {dialect.add} {_field(dialect, name, table.kinds[name])}"
 
 
 def widen_columns(dialect: Dialect, table: Table, names: Iterable[str]) -> str:

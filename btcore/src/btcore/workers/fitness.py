@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which sinks this program cannot deliver to now, though others might: all its workers have stopped, or fail for long.
 
-One partition that fails says nothing of the program: it may be what is in it. After a while the program tries again;
+One partition that fails says nothing of the program: it may be what is in it. One without readings says nothing either:
+a program whose other partitions fail is not known to deliver by it. After a while the program tries again;
 where a sink has just been left to others, it is left again after a few seconds of failing.
 """
 
@@ -33,12 +34,14 @@ class Fitness:
         self._until: dict[str, float] = {}
         self._doubted: set[str] = set()
         self._reported: set[str] = set()
+        self._delivered: dict[str, tuple[int, float]] = {}  # by worker, and since when it is so many
 
     def look(self, tables: Iterable[str], workers: Collection[SinkWorker]) -> frozenset[str]:
         """Return which of these sinks this program cannot deliver to."""
+        self._note_deliveries(workers)
         for table in tables:
             mine = [one for one in workers if one.table == table and not one.is_left and not one.has_ended]
-            if mine and all(self._is_unfit(one) for one in mine):
+            if self._are_unfit(mine):
                 self._until[table] = self._clock() + RETURN
                 self._doubted.add(table)
             elif mine or self._clock() >= self._until.get(table, 0.0):
@@ -68,6 +71,26 @@ class Fitness:
             self._doubted.discard(table)
             self._reported.discard(table)
 
+    def _note_deliveries(self, workers: Collection[SinkWorker]) -> None:
+        known, now = self._delivered, self._clock()
+        since = {one.name: known.get(one.name, (-1, now)) for one in workers}
+        self._delivered = {
+            one.name: since[one.name] if since[one.name][0] == one.delivered else (one.delivered, now)
+            for one in workers
+        }
+
+    def _are_unfit(self, workers: Collection[SinkWorker]) -> bool:
+        """Whether some of the workers of a sink fail for long, and none of the others shows that it can deliver."""
+        unfit = [one for one in workers if self._is_unfit(one)]
+        return bool(unfit) and all(one in unfit or self._shows_nothing(one) for one in workers)
+
     def _is_unfit(self, worker: SinkWorker) -> bool:
-        patience = FAILING_AGAIN if worker.table in self._doubted else FAILING
-        return worker.failing_for is not None and worker.failing_for >= patience
+        return worker.failing_for is not None and worker.failing_for >= self._patience(worker)
+
+    def _shows_nothing(self, worker: SinkWorker) -> bool:
+        """Whether nothing waits for a worker, and nothing came to it for as long as another has to fail."""
+        is_silent = self._clock() - self._delivered[worker.name][1] >= self._patience(worker)
+        return worker.failing_for is None and is_silent and worker.is_idle
+
+    def _patience(self, worker: SinkWorker) -> float:
+        return FAILING_AGAIN if worker.table in self._doubted else FAILING

@@ -32,8 +32,8 @@ MAX_FINAL_READS = 8
 """Reads of `READ_SIZE` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
 MAX_FINISH = 1.0
 """Seconds for which packets that have begun are waited for before another instance takes over."""
-MAX_ACCEPTS = 64
-"""New connections accepted at once, before the open ones are read again."""
+MAX_ACCEPTS = 256
+"""New connections accepted at once, before the open ones are read again: as many as one address may have unproven."""
 
 SILENCE_WARNING_AFTER = 120.0
 """Seconds after which a warning says that nothing has been sent yet; it is repeated after the next constant."""
@@ -87,12 +87,20 @@ class ServerConnections:
         self._began = time.monotonic()
         self._accepted, self._has_read, self._silence_warned_at = 0, False, -SILENCE_WARNING_INTERVAL
         self._spare = SpareDescriptor()
-        self._peers = Peers(min(max_connections, max_open_connections()), allow)
+        self._peers = Peers(self._room(max_connections), allow)
         self._warnings = LimitedWarnings(context.log)
         for listener in listeners:
             listener.settimeout(0)
             self._selector.register(listener, selectors.EVENT_READ)
         self._connected = list(connected)
+
+    def _room(self, wanted: int) -> int:
+        """Return how many connections may be open; say so where that is fewer than the setting allows."""
+        found = max_open_connections(wanted)
+        if found < wanted:
+            text = "max_connections is %d, but the system allows this program %d: raise its number of open files"
+            self._log.warning(text + " (LimitNOFILE= of its service, or ulimit -n)", wanted, found)
+        return found
 
     def serve_once(self) -> Iterator[Chunk]:
         """Send the commands that wait; wait for something, half a second at most; read once from each that is ready.

@@ -2,9 +2,11 @@
 """File descriptors, of which a process has few: how many connections may be open, and what to do where none is left."""
 
 import errno
+import math
 import os
 import resource
 import socket
+from contextlib import suppress
 
 EXHAUSTION_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """The system has no room for one more connection."""
@@ -53,14 +55,27 @@ class SpareDescriptor:
             os.close(number)
 
 
-def max_open_connections() -> int:
-    """Return how many connections this process can have, by the descriptors that it may have and those in use."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def max_open_connections(wanted: int) -> int:
+    """Return how many connections this process can have, at most `wanted`, by the descriptors that it may have.
+
+    Where these are not enough, the bound is raised as far as the system lets a process do that by itself.
+    """
     try:
         used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, and many of them
     except OSError:
         used = RESERVED_DESCRIPTORS
-    return max(limit - used - min(RESERVED_DESCRIPTORS, limit // 4), 1)  # of few, few are left
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _room(soft, used) < wanted:
+        with suppress(OSError, ValueError):  # a system may have a lower bound that it does not name
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return int(min(wanted, max(_room(soft, used), 1)))
+
+
+def _room(limit: int, used: int) -> float:
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    return limit - used - min(RESERVED_DESCRIPTORS, limit // 4)  # of few, few are left
 
 
 def _open_any() -> int | None:

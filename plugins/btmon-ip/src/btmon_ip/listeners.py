@@ -11,7 +11,7 @@ from typing import Any
 from btcore import Retry
 from btmon_ip.addresses import format_address
 
-LISTEN_BACKLOG = 1024
+LISTEN_BACKLOG = 4096
 """Connections that may wait to be accepted; the system may allow fewer."""
 
 ADVICE = {

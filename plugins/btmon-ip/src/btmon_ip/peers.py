@@ -13,7 +13,10 @@ from ipaddress import IPv4Network, IPv6Network
 import attrs
 
 MAX_UNPROVEN = 256
-"""Connections of one address that have brought no packet; above it the longest silent one of them is closed."""
+"""Connections of one address that have brought no packet; above it the longest silent one of them is closed.
+
+It is half of `max_connections` where that is more: a fleet that connects again at once may come from one address.
+"""
 
 MAX_JUNK_BYTES = 1 << 16
 """Bytes without a packet after which a connection is closed."""
@@ -64,6 +67,7 @@ class Peers:
     def __init__(self, max_connections: int, allow: Sequence[Network] = ()) -> None:
         """Allow at most `max_connections`; only from the networks of `allow`, if there are any."""
         self._max_connections = max_connections
+        self._max_unproven = max(MAX_UNPROVEN, max_connections // 2)
         self._allow = allow
         self._open: dict[Peer, None] = {}
         self._unproven: OrderedDict[Peer, None] = OrderedDict()  # the one silent for longest is the first
@@ -105,7 +109,7 @@ class Peers:
     def peer_to_close(self, newest: Peer) -> Peer | None:
         """Return the connection to close after the newest was added: never a proven one for one that is not."""
         of_address = self._unproven_of.get(newest.address, ())
-        if len(of_address) > MAX_UNPROVEN:
+        if len(of_address) > self._max_unproven:
             return next(iter(of_address))
         if len(self._open) > self._max_connections:
             return next(iter(self._unproven), newest)

@@ -44,6 +44,7 @@ class Answering:
     sink: Table
     say: Say
     _is_open: bool = attrs.field(default=False, init=False)
+    _reported: str = attrs.field(default="", init=False)
 
     def run(self, stop: Event) -> None:
         """Answer until a stop. Raises BtcoreError where a person has to act."""
@@ -52,7 +53,7 @@ class Answering:
                 try:
                     self._listen(stop)
                 except Retry as error:
-                    self.say(f"{error}; trying again in {REST:.0f} s")
+                    self._report(f"{error}; trying again every {REST:.0f} s")
                     stop.wait(REST)
         finally:
             self.connection.close()
@@ -64,6 +65,7 @@ class Answering:
             questions = self.connection.use_client(
                 lambda client: client.subscribe(stored_subject(self.stream, "*"), QUEUE, pending_msgs_limit=MAX_WAITING)
             )
+            self._reported = ""
             self.say(f"answering for stream {self.stream} at {self.connection.login.address}, by {self.sink.name}")
             while not stop.is_set():
                 if message := self.connection.use_client(lambda _client: _next(questions)):
@@ -86,12 +88,20 @@ class Answering:
             if not self._is_open:
                 self._call("open", context=Context(self.sink.name, getLogger(self.sink.name)))
                 self._is_open = True
-            return answer(readings, set(self._call("find_stored", batch=Batch(tuple(readings)))))
+            stored = set(self._call("find_stored", batch=Batch(tuple(readings))))
         except NotAMessage as error:
             return refusal(f"the question cannot be read: {error}")
         except BtcoreError as error:
-            self.say(f"{self.sink.name}: {error}")
+            self._report(f"{self.sink.name}: {error}")
             return refusal(f"{self.sink.name} cannot be asked now; its log says why")
+        self._reported = ""
+        return answer(readings, stored)
+
+    def _report(self, text: str) -> None:
+        """Say why it fails, not at each question of each house, or each try, again."""
+        if text != self._reported:
+            self._reported = text
+            self.say(text)
 
     def _call(self, hook: str, **given: object) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = getattr(self.sink.instance, hook)(**given)

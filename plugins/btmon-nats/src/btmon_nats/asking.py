@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeout
-from nats.js.errors import NoStreamResponseError
+from nats.js import JetStreamContext
+from nats.js.errors import NoStreamResponseError, ServiceUnavailableError
 
 T = TypeVar("T")
 
@@ -19,7 +21,7 @@ AGAIN = 1.0
 """Seconds after which the same is asked again, at first."""
 
 LEADERLESS = 3.0
-"""Seconds for which it may be that nobody takes a message: longer, and there is no such stream."""
+"""Seconds for which it may be that nobody takes a message or a request: longer, and there is no such stream."""
 
 POLL = 0.25
 """Seconds between two tries while nobody takes it."""
@@ -42,5 +44,24 @@ async def until_answered(ask: Callable[[float], Awaitable[T]], patience: float) 
                 raise
         except NoStreamResponseError:
             if now() - began + POLL > min(patience, LEADERLESS):
+                raise
+            await asyncio.sleep(POLL)
+
+
+async def fetch(reader: JetStreamContext.PullSubscription, count: int, wait: float) -> list[Msg]:
+    """Return the next messages, at most `count`; none where none comes for `wait` seconds. Raises as the client does.
+
+    For some moments nobody takes the request: where the consumer was made just now, and where its leader has died.
+    """
+    now = asyncio.get_running_loop().time
+    since: float | None = None
+    while True:
+        try:
+            return await reader.fetch(count, timeout=wait)
+        except (NatsTimeout, TimeoutError):
+            return []
+        except ServiceUnavailableError:
+            since = since or now()
+            if now() - since + POLL > LEADERLESS:
                 raise
             await asyncio.sleep(POLL)

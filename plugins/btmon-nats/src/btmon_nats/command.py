@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore nats`: makes the stream that a configuration names, looks for gaps, answers for an archive.
+"""`btcore nats`: makes the stream that a configuration names, looks for gaps, answers for an archive, cleans up.
 
-What is done is in other rooms (`stream.py`, `finding.py`, `answering.py`); here are the arguments.
+What is done is in other rooms (`stream.py`, `finding.py`, `answering.py`, `cleaning.py`); here are the arguments.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from threading import Event
 
 from btcore import API, BtcoreError, Command, Configuration, LoadConfiguration, Table
 from btmon_nats.answering import Answering
+from btmon_nats.cleaning import clean_up
 from btmon_nats.connection import Connection
 from btmon_nats.finding import add_gap_arguments, find_gaps
 from btmon_nats.journal.url import parse
@@ -32,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `btcore nats`."""
     parser.add_argument(
         "action",
-        choices=("setup", "gaps", "answer"),
+        choices=("setup", "gaps", "answer", "leftovers"),
         help="setup: make the stream, or change it; gaps: what of a house has not come to the archive; answer: tell"
-        " houses what the archive has, until Ctrl-C",
+        " houses what the archive has, until Ctrl-C; leftovers: what streams and sinks that were removed have left in"
+        " the cluster",
     )
     parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="the configuration")
     parser.add_argument("--table", metavar="NAME", help="the sink or source whose stream it is, if there are several")
@@ -49,7 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-age", type=_amount, default=0, metavar="T", help="drop what is older: 30d (never)")
     parser.add_argument("--max-bytes", type=_amount, default=0, metavar="SIZE", help="refuse more: 500GB (never)")
-    parser.add_argument("--sink", metavar="NAME", help="with answer: the sink that knows what is stored")
+    parser.add_argument(
+        "--sink",
+        metavar="NAME",
+        help="with answer: the sink that knows what is stored; with leftovers --remove: remove this one though readings"
+        " wait for it",
+    )
+    parser.add_argument("--remove", action="store_true", help="with leftovers: remove what nobody uses")
     add_gap_arguments(parser)
 
 
@@ -59,6 +67,8 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     if args.action == "gaps":
         return find_gaps(args, configuration)
     login, partitions = _find(configuration, args.table)
+    if args.action == "leftovers":
+        return clean_up(args, configuration, login)
     if args.action == "answer":
         connection = Connection(login, "btcore nats answer")
         Answering(connection, login.stream, _find_sink(configuration, args.sink), _say).run(Event())

@@ -31,7 +31,7 @@ def add_gap_arguments(parser: argparse.ArgumentParser) -> None:
         "--hours", type=_hours, default=24.0, metavar="N", help="with gaps: how many hours back it looks (24)"
     )
     parser.add_argument("--fill", action="store_true", help="with gaps: publish again what is missing, nothing else")
-    parser.add_argument("--json", action="store_true", help="with gaps: write JSON")
+    parser.add_argument("--json", action="store_true", help="with gaps and leftovers: write JSON")
 
 
 def find_gaps(args: argparse.Namespace, configuration: Configuration) -> int:

@@ -11,11 +11,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 import attrs
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from btcore import Reject
+from btmon_nats.asking import fetch
 from btmon_nats.messages import EPOCH, NotAMessage, decode
 
 FETCH = 64
@@ -93,7 +95,9 @@ class Published:
         try:
             pending = consumer.num_pending or 0
             while pending:
-                for message in await reader.fetch(FETCH, timeout=self.timeout):
+                if not (messages := await fetch(reader, FETCH, self.timeout)):
+                    raise NatsTimeout
+                for message in messages:
                     sequence = message.metadata.sequence.stream
                     self._add(message.data, sequence)
                     self._next, pending = sequence + 1, message.metadata.num_pending

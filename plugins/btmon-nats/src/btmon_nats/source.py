@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import attrs
 from nats.aio.msg import Msg
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -25,6 +24,7 @@ from btcore import (
     plugin,
     setting,
 )
+from btmon_nats.asking import fetch
 from btmon_nats.connection import Connection
 from btmon_nats.login import Login
 from btmon_nats.messages import NotAMessage, decode
@@ -76,7 +76,7 @@ class NatsStream(Login):
         """Yield the readings of each message, and how far that is. Raises Retry or Stop."""
         reader = self._try(self._subscribe)
         while not stop.is_set():
-            messages = self._try(lambda _stream: _fetch(reader))
+            messages = self._try(lambda _stream: fetch(reader, FETCH, POLL))
             for message in messages:
                 sequence = message.metadata.sequence.stream
                 self._look_for_gap(sequence)
@@ -157,13 +157,6 @@ def _read_checkpoint(checkpoint: str) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-async def _fetch(reader: JetStreamContext.PullSubscription) -> list[Msg]:
-    try:
-        return await reader.fetch(FETCH, timeout=POLL)
-    except (NatsTimeout, TimeoutError):
-        return []
 
 
 def _from(reading: Reading, publisher: str) -> Reading:

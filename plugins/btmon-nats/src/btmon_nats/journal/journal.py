@@ -289,9 +289,17 @@ class StreamJournal(PartJournal):
 
     def _run(self) -> None:
         """Keep what is newest of the whole stream."""
+        faults = 0
         while not self._stop.wait(REFRESH):
             try:
-                self._renewal.look()
-                self.view.refresh()
+                self._refresh()
             except Unavailable as error:
                 log.debug("what is newest in the stream cannot be asked now: %s", error)
+            except Exception as error:
+                faults += 1
+                level = logging.ERROR if faults == 1 else logging.DEBUG
+                log.log(level, "what is newest in the stream cannot be asked: a fault of btmon-nats", exc_info=error)
+
+    def _refresh(self) -> None:
+        self._renewal.look()
+        self.view.refresh()

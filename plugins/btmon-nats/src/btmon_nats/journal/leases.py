@@ -50,7 +50,7 @@ class Leases:
         self._renewed = -math.inf
         self._lock = Lock()
         self._stop = Event()
-        self._is_failing = False
+        self._failure: type[Exception] | None = None
         self._thread: Thread | None = None
 
     def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> frozenset[Share]:
@@ -75,7 +75,7 @@ class Leases:
             return
         self._thread.join(self._lease)
         try:
-            self._records.put_all([(_key(share), b"", last) for share, last in self._mine.items()])
+            self._records.put_all([(lease_key(share), b"", last) for share, last in self._mine.items()])
             self._records.remove([f"member.{self._member}"])
         except Unavailable as error:
             log.debug("the leases of this program end by themselves: %s", error)
@@ -87,14 +87,22 @@ class Leases:
     def _turn(self) -> None:
         try:
             self._work()
-            self._is_failing = False
+            self._failure = None
         except Unavailable as error:
-            level = logging.DEBUG if self._is_failing else logging.WARNING
-            self._is_failing = True
-            log.log(level, "which partitions are this program's cannot be asked now: %s", error)
+            log.log(
+                self._level(error, logging.WARNING),
+                "which partitions are this program's cannot be asked now: %s",
+                error,
+            )
         except Exception as error:
             text = "which partitions are this program's cannot be asked, by a fault of btmon-nats"
-            log.log(logging.ERROR, text, exc_info=error)
+            log.log(self._level(error, logging.ERROR), text, exc_info=error)
+
+    def _level(self, error: Exception, first: int) -> int:
+        """Return at which level to log a failure: one that comes again and again is logged once."""
+        level = logging.DEBUG if type(error) is self._failure else first
+        self._failure = type(error)
+        return level
 
     def _work(self) -> None:
         began = time.monotonic()
@@ -106,8 +114,8 @@ class Leases:
         self._renew()
         keys = self._records.keys("")
         found = dict(zip(keys, self._records.get_all(keys), strict=True))
-        owners = {key: (_owner(record.value), record.revision) for key, record in found.items()}
-        able = {_owner(record.value): _unfit(record.value) for key, record in found.items() if key[:7] == "member."}
+        owners = {key: (owner_in(record.value), record.revision) for key, record in found.items()}
+        able = {owner_in(record.value): _unfit(record.value) for key, record in found.items() if key[:7] == "member."}
         able.pop(self._member, None)
         with self._lock:
             self._renewed = began
@@ -120,7 +128,7 @@ class Leases:
     def _renew(self) -> None:
         """Renew what is held; what somebody else has by now is lost."""
         mine = list(self._mine.items())
-        done = self._records.put_all([(_key(share), self._value, last) for share, last in mine])
+        done = self._records.put_all([(lease_key(share), self._value, last) for share, last in mine])
         with self._lock:
             for (share, _), revision in zip(mine, done, strict=True):
                 if revision:
@@ -140,7 +148,7 @@ class Leases:
         is_unfit = sink in self._unfit and bool(others)
         members = len(others) + (not is_unfit)
         fair = self._partitions // members
-        has = Counter(owners.get(_key(share), ("", 0))[0] for share in self._shares(sink))
+        has = Counter(owners.get(lease_key(share), ("", 0))[0] for share in self._shares(sink))
         is_short = any(has[one] < fair for one in others)
         with self._lock:
             staying = [share for share in self._mine if share.sink == sink and share not in self._leaving]
@@ -156,7 +164,7 @@ class Leases:
     def _free(self, working: Collection[Share]) -> None:
         """Free what nobody here works on any more."""
         over = [(share, self._mine[share]) for share in self._leaving if share in self._mine and share not in working]
-        self._records.put_all([(_key(share), b"", last) for share, last in over])
+        self._records.put_all([(lease_key(share), b"", last) for share, last in over])
         with self._lock:
             for share, _ in over:
                 del self._mine[share]
@@ -165,17 +173,20 @@ class Leases:
     def _take(self, sink: str, owners: Mapping[str, tuple[str, int]], most: int) -> None:
         """Take what is free of a sink, up to so many shares."""
         shares = self._shares(sink)
-        free = [share for share in shares if share not in self._mine and not owners.get(_key(share), ("", 0))[0]]
+        free = [share for share in shares if share not in self._mine and not owners.get(lease_key(share), ("", 0))[0]]
         random.shuffle(free)
         for share in free[: max(most - sum(share in self._mine for share in shares), 0)]:
-            [revision] = self._records.put_all([(_key(share), self._value, owners.get(_key(share), ("", 0))[1])])
+            [revision] = self._records.put_all(
+                [(lease_key(share), self._value, owners.get(lease_key(share), ("", 0))[1])]
+            )
             if revision:
                 self._fence(share)
                 with self._lock:
                     self._mine[share] = revision
 
 
-def _key(share: Share) -> str:
+def lease_key(share: Share) -> str:
+    """Return the key of the lease of a share."""
     return f"lease.{token(share.sink)}.{share.partition:03}"
 
 
@@ -187,7 +198,7 @@ def _unfit(value: bytes) -> frozenset[str]:
         return frozenset()
 
 
-def _owner(value: bytes) -> str:
+def owner_in(value: bytes) -> str:
     """Return which program has a lease; "" where it is free."""
     try:
         return str(json.loads(value)["member"]) if value else ""

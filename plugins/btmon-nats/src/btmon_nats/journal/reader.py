@@ -16,11 +16,11 @@ from threading import Condition
 
 from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from btcore.journal import Entry, Lag, Offset
+from btmon_nats.asking import fetch
 from btmon_nats.journal.cluster import Cluster
 from btmon_nats.journal.offsets import end_of, sequence_of
 
@@ -125,7 +125,7 @@ class Reader:
         expected = 1
         try:
             while True:
-                for message in await _fetch(subscription):
+                for message in await fetch(subscription, FETCH, POLL):
                     if message.metadata.sequence.consumer != expected:
                         raise ValueError("a message went astray")
                     expected += 1
@@ -170,13 +170,6 @@ class Reader:
         with self._changed:
             self.failure = self.failure or (str(error) if error else "") or "the connection has ended"
             self._changed.notify_all()
-
-
-async def _fetch(subscription: JetStreamContext.PullSubscription) -> list[Msg]:
-    try:
-        return await subscription.fetch(FETCH, timeout=POLL)
-    except (NatsTimeout, TimeoutError):
-        return []
 
 
 def _offset(entry: Entry) -> Offset:

@@ -34,6 +34,11 @@ def token(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f"={byte:02x}" for byte in found[0].encode()), name)
 
 
+def name_of(part: str) -> str:
+    """Return the name that is a part of a key: the other way round of `token`."""
+    return re.sub(r"(?:=[0-9a-f]{2})+", lambda found: bytes.fromhex(found[0].replace("=", "")).decode(), part)
+
+
 class Records:
     """One bucket. All methods raise Unavailable."""
 

@@ -25,6 +25,7 @@ class Renewal:
         self._partitions = partitions
         self._restart = restart
         self._mark = ""
+        self._reported = ""
         self._have_workers_ended = False
         self.is_due = False
 
@@ -46,13 +47,28 @@ class Renewal:
             return
         if not self.is_due:
             self._have_workers_ended, self.is_due = False, True
-            self._cluster.refusal = f"{self._location} was made anew while this program ran: its workers end first"
-            log.warning("%s was made anew: this program goes on with it, from its beginning", self._location)
-        if partitions_in(info) != self._partitions:
-            self._cluster.refusal = f"{self._location} was made anew with other partitions: correct `journal`, restart"
-            log.error("%s", self._cluster.refusal)
-        elif self._have_workers_ended:
+        if (found := partitions_in(info)) != self._partitions:
+            self._cluster.refusal = f"{self._location} was made anew with {found} partitions: {_what_to_do(found)}"
+            self._report(logging.ERROR, self._cluster.refusal)
+            return
+        self._report(
+            logging.WARNING, f"{self._location} was made anew: this program goes on with it, from its beginning"
+        )
+        self._cluster.refusal = f"{self._location} was made anew while this program ran: its workers end first"
+        if self._have_workers_ended:
             self._cluster.use_anyway(lambda jetstream: jetstream.stream_info(f"KV_{bucket_of(stream)}"))
             self._cluster.refusal = ""
             self._restart(mark_of(info))
-            self._mark, self.is_due = mark_of(info), False
+            self._mark, self.is_due, self._reported = mark_of(info), False, ""
+
+    def _report(self, level: int, text: str) -> None:
+        """Log it once: it is looked at each second."""
+        if text != self._reported:
+            self._reported = text
+            log.log(level, "%s", text)
+
+
+def _what_to_do(partitions: int) -> str:
+    if not partitions:
+        return "let `btcore nats setup` take it"
+    return f"give partitions={partitions} in `journal`, and restart"
