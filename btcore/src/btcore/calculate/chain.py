@@ -5,8 +5,8 @@ A serial number has one chain as long as one meter sends it and nothing goes wro
 decided in `chains.py`, by the rank that is given here.
 """
 
-from array import array
 from collections.abc import Iterator, Mapping
+from struct import Struct
 
 from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, has_early, new_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
@@ -22,7 +22,7 @@ from btcore.calculate.transition import (
 )
 from btcore.classes import define, evolve, field, frozen
 from btcore.formats import Format
-from btcore.records import Reading
+from btcore.records import Reading, is_known_to_continue
 
 MAX_CHAINS = 16
 """Proven chains of one serial number; above it, the one that was continued longest ago is dropped."""
@@ -42,6 +42,9 @@ RESUMED_LINKS = 1
 
 MAX_RECENT = 64
 """Packets of each serial number that are remembered, so that one that comes twice is recognized."""
+
+_MARK = Struct("q")
+"""The hash of a packet, as it is remembered."""
 
 COMPLEMENT = "^"
 """What follows the key of a chain in the key of its complement: see `Chain`."""
@@ -155,16 +158,20 @@ class SerialState:
     late: int = 0
     switches: int = 0
     is_several: bool = False
-    recent: "array[int]" = field(factory=lambda: array("q", bytes(8 * MAX_RECENT)))
-    recent_index: int = 0
+    recent: bytearray = field(factory=lambda: bytearray(_MARK.size * MAX_RECENT))
+    recent_index: int = 0  # where in `recent` the next one comes
 
     def is_repeated(self, raw: bytes) -> bool:
         """Whether this packet is among the last ones; if not, remember it."""
-        mark = hash(raw)
-        if raw and mark in self.recent:
-            return True
-        self.recent[self.recent_index] = mark
-        self.recent_index = (self.recent_index + 1) % MAX_RECENT
+        mark = _MARK.pack(hash(raw))
+        at = self.recent.find(mark) if raw else -1  # 0.3 µs, where an array of numbers takes 1.5
+        while at >= 0:
+            if at % _MARK.size == 0:
+                return True
+            at = self.recent.find(mark, at + 1)
+        at = self.recent_index
+        self.recent[at : at + _MARK.size] = mark
+        self.recent_index = (at + _MARK.size) % len(self.recent)
         return False
 
     def continue_plainly(self, reading: Reading) -> Link | None:
@@ -182,6 +189,34 @@ class SerialState:
             return None
         self.late, self.lifetime_reading = 0, reading
         return chain.add(reading, Transition.CONTINUED, self.lifetime)
+
+    def continue_as(self, link: Link) -> bool:
+        """Add a reading as another sink has, whose chain was the same; return whether that is beyond any doubt.
+
+        The link is the one that `continue_plainly` would return here. Where it returns False, nothing has changed.
+        """
+        reading, before, chain = link.reading, link.before, self.chains[-1] if len(self.chains) == 1 else None
+        if (
+            chain is None
+            or before is None
+            or chain.last is not before
+            or self.lifetime_reading is not before
+            or not is_known_to_continue(reading, before)
+            or reading.format is not before.format
+            or link.key != chain.key
+            or link.is_adjacent != chain.is_adjacent
+            or not (chain.complement is link.complement is link.next_complement is None)
+            or link.lifetime != self.lifetime
+            or has_early(self.lifetime, reading.format)
+            or not chain.is_proven
+            or (reading.source, reading.address) not in chain.routes
+            or reading.offset <= self.delivered
+            or self.is_repeated(reading.raw)
+        ):
+            return False
+        self.late, self.lifetime_reading = 0, reading
+        chain.last, chain.links, chain.is_adjacent = reading, chain.links + 1, False
+        return True
 
     def add_to_lifetime(self, link: Link, first: Lifetime = NEW) -> Link:
         """Add the energy of a link to the lifetime; return the link with the new lifetime.

@@ -26,7 +26,7 @@ from btcore.records import (
     Reading,
     Unwanted,
     from_microseconds,
-    note_taken,
+    kept_reading,
     trusted_reading,
 )
 from btcore.settings import Context
@@ -262,20 +262,19 @@ class Decoders:
         return found
 
     def _read_entry(self, entry: Entry) -> tuple[str, Reading] | None:
-        time = from_microseconds(entry.key)
         if entry.packetless:
             serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial, entry.format)
-            return entry.serial, decode_reading(entry, time, serial)
+            return entry.serial, decode_reading(entry, from_microseconds(entry.key), serial)
         found = self._decode_entry(entry)
         if found is None:
             return None
         form, sent, numbers = found
-        more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
         serial = self._name_meter(entry.source, entry.address, sent, entry.serial, form.name)
-        reading = trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
-        if (taken := self._shared.reading_of(entry)) is not None and taken.format is form:
-            note_taken(reading, taken)
-        return sent, reading
+        taken = self._shared.reading_of(entry)
+        if taken is not None and taken.format is form:
+            return sent, kept_reading(taken, serial, entry.offset, entry.origin)
+        more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
+        return sent, trusted_reading(numbers, from_microseconds(entry.key), form, serial, entry.raw, entry.source, *more)
 
     def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...] | None] | None:
         """Return the format of an entry, the serial number that its packet shows, and its numbers."""

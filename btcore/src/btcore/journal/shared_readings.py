@@ -22,6 +22,9 @@ SPARE = 64
 
 _raw = attrgetter("raw")
 
+_way = attrgetter("key", "monotonic", "boot", "source", "address")
+"""When and which way a reading came."""
+
 
 class SharedReadings:
     """Keeps the last packets and readings. Safe between threads.
@@ -55,12 +58,11 @@ class SharedReadings:
         return packet if packet is not None and packet.raw is entry.raw and packet.format.name == entry.format else None
 
     def reading_of(self, entry: Entry) -> Reading | None:
-        """Return the reading that a source has made of these very bytes, at the same time by the same clock."""
+        """Return the reading that a source has made of these very bytes, that came at the same time the same way."""
         reading = self._followed.get(id(entry.raw))
         if reading is None or reading.raw is not entry.raw or reading.format.name != entry.format:
             return None
-        stamps = (reading.key, reading.monotonic, reading.boot)
-        return reading if stamps == (entry.key, entry.monotonic, entry.boot) else None
+        return reading if _way(reading) == _way(entry) else None
 
     def add_packet(self, packet: Packet) -> Packet:
         """Add a packet that was checked; return it."""
