@@ -274,7 +274,9 @@ class Decoders:
         if taken is not None and taken.format is form:
             return sent, kept_reading(taken, serial, entry.offset, entry.origin)
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-        return sent, trusted_reading(numbers, from_microseconds(entry.key), form, serial, entry.raw, entry.source, *more)
+        return sent, trusted_reading(
+            numbers, from_microseconds(entry.key), form, serial, entry.raw, entry.source, *more
+        )
 
     def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...] | None] | None:
         """Return the format of an entry, the serial number that its packet shows, and its numbers."""

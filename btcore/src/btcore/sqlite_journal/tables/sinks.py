@@ -26,7 +26,8 @@ KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwa
 
 BASELINE_ROWS = "SELECT sink, serial, offset, lifetime, revision FROM baseline WHERE sink = ?"
 
-SOME_BASELINE_ROWS = f"{BASELINE_ROWS} AND serial IN (SELECT value FROM json_each(?))"
+SOME_BASELINE_ROWS = """SELECT sink, serial, offset, lifetime, revision FROM baseline
+    WHERE sink = ? AND serial IN (SELECT value FROM json_each(?))"""
 
 KEEP_BASELINE = "REPLACE INTO baseline (sink, serial, offset, lifetime, revision) VALUES (?, ?, ?, ?, ?)"
 
