@@ -246,7 +246,7 @@ class Reading(Weak):
             check_origin(origin)
         if numbers is not None:
             numbers = format.checked(numbers)
-        return _fill(
+        return _fill(  # type: ignore[return-value] # no class is made of it
             *(_FILLABLE_READING(), time, format, serial, raw, source, offset, monotonic, boot, address, origin),
             *(numbers, None),
         )

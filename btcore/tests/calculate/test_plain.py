@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The short ways for readings that plainly continue: whatever was sent, they give what the long ways give."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import attrs
@@ -18,6 +19,7 @@ from btcore.calculate.lifetime import grow_lifetime
 from btcore.calculate.links import Lifetime, Link
 from btcore.calculate.plain import plain_values
 from btcore.calculate.samples import continues_in_step, examined_values
+from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.calculate.transition import Transition, continues_plainly, elapsed_between, explain, transition_between
 from btcore.records import is_known_to_continue
 
@@ -107,3 +109,39 @@ def test_the_links_are_the_same_without_the_short_way(seed: int, meters: int, st
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SerialState, "continue_plainly", lambda _state, _reading: None)
         assert links_of(readings) == found
+
+
+def steps_of(readings: Sequence[Reading], cache: SampleCache) -> list[tuple[object, ...]]:
+    """Return what the steps of a sink say, which has these readings."""
+    sampler = Consecutive("brultech", Chains({}), cache)
+    return [
+        (step.readings, step.offset, step.baselines, [(one.older, one.newer, one.seconds) for one in step.samples])
+        for reading in readings
+        for step in sampler.feed(reading)
+    ]
+
+
+@hundred_examples
+@given(st.integers(0, 1 << 30), st.integers(1, 2), st.booleans(), st.sets(st.integers(0, 40)), st.integers(0, 10))
+def test_a_sink_that_follows_another_finds_what_it_would_find_alone(
+    seed: int, meters: int, steady: bool, left_out: set[int], first: int
+) -> None:
+    """Whatever another sink was given before it, a sink's steps are those of a sink that is alone."""
+    history = random_history(seed, meters=meters, steady=steady, faults=FAULTS).readings
+    readings = [attrs.evolve(one, offset=at) for at, one in enumerate(history, 1)]
+    own = [one for at, one in enumerate(readings) if at >= first and at not in left_out]
+    alone = steps_of(own, SampleCache())
+    shared = SampleCache()
+    steps_of(readings, shared)
+    assert steps_of(own, shared) == alone
+    assert steps_of(readings, shared) == steps_of(readings, SampleCache())
+
+
+def test_a_sink_that_follows_another_takes_its_steps() -> None:
+    """Two sinks that are given the same readings are given the very same steps, also of readings after a gap."""
+    readings = [attrs.evolve(reading_at(100 + 10 * at, 10 * at, GEM), offset=at) for at in range(1, 9)]
+    cache = SampleCache()
+    first, second = (Consecutive("brultech", Chains({}), cache) for _ in range(2))
+    for reading in readings:
+        (made,), (found,) = first.feed(reading), second.feed(reading)
+        assert found is made

@@ -111,9 +111,12 @@ def test_what_a_source_has_found_out_all_sinks_know() -> None:
     assert not is_known_to_continue(first, third)
 
 
-@pytest.mark.parametrize("change", [{"key": KEY + 20_000_001}, {"monotonic": 1}, {"boot": -7}])
-def test_a_reading_of_another_time_is_examined(change: dict[str, Any]) -> None:
-    """Where the journal has a reading at another time than its source, nothing is known of it."""
+@pytest.mark.parametrize(
+    "change",
+    [{"key": KEY + 20_000_001}, {"monotonic": 1}, {"boot": -7}, {"source": "other"}, {"address": "10.0.0.9"}],
+)
+def test_a_reading_of_another_time_or_way_is_examined(change: dict[str, Any]) -> None:
+    """Where the journal has a reading at another time than its source, or from elsewhere, nothing is known of it."""
     shared = SharedReadings()
     first_entry, second_entry = taken(shared, [10, 20])
     sink = Decoders([Brultech()], shared=shared)
@@ -122,6 +125,23 @@ def test_a_reading_of_another_time_is_examined(change: dict[str, Any]) -> None:
     assert first is not None
     assert second is not None
     assert not is_known_to_continue(second, first)
+
+
+FIELDS = ("time", "key", "format", "serial", "raw", "numbers", "source", "offset", "monotonic", "boot", "address")
+
+
+@pytest.mark.parametrize("change", [{}, {"origin": "recorded"}, {"offset": 9}])
+def test_a_reading_of_its_source_is_that_of_its_bytes(change: dict[str, Any]) -> None:
+    """A reading that is taken from its source is, in all that it says, the one that is made of the entry alone."""
+    shared = SharedReadings()
+    entry = attrs.evolve(taken(shared, [10])[0], **change)
+    sink, alone = Decoders([Brultech()], shared=shared), Decoders([Brultech()])
+    for one in (sink, alone):
+        one.open()
+    found, made = sink.read_entry(entry), alone.read_entry(entry)
+    assert [getattr(found, name) for name in (*FIELDS, "origin")] == [
+        getattr(made, name) for name in (*FIELDS, "origin")
+    ]
 
 
 def test_what_no_sink_reads_is_forgotten() -> None:

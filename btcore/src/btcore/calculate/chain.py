@@ -22,7 +22,7 @@ from btcore.calculate.transition import (
 )
 from btcore.classes import define, evolve, field, frozen
 from btcore.formats import Format
-from btcore.records import Reading
+from btcore.records import Reading, is_known_to_continue
 
 MAX_CHAINS = 16
 """Proven chains of one serial number; above it, the one that was continued longest ago is dropped."""
@@ -185,6 +185,34 @@ class SerialState:
             return None
         self.late, self.lifetime_reading = 0, reading
         return chain.add(reading, Transition.CONTINUED, self.lifetime)
+
+    def continue_as(self, link: Link) -> bool:
+        """Add a reading as another sink has, whose chain was the same; return whether that is beyond any doubt.
+
+        The link is the one that `continue_plainly` would return here. Where it returns False, nothing has changed.
+        """
+        reading, before, chain = link.reading, link.before, self.chains[-1] if len(self.chains) == 1 else None
+        if (
+            chain is None
+            or before is None
+            or chain.last is not before
+            or self.lifetime_reading is not before
+            or not is_known_to_continue(reading, before)
+            or reading.format is not before.format
+            or link.key != chain.key
+            or link.is_adjacent != chain.is_adjacent
+            or not (chain.complement is link.complement is link.next_complement is None)
+            or link.lifetime != self.lifetime
+            or has_early(self.lifetime, reading.format)
+            or not chain.is_proven
+            or (reading.source, reading.address) not in chain.routes
+            or reading.offset <= self.delivered
+            or self.is_repeated(reading.raw)
+        ):
+            return False
+        self.late, self.lifetime_reading = 0, reading
+        chain.last, chain.links, chain.is_adjacent = reading, chain.links + 1, False
+        return True
 
     def add_to_lifetime(self, link: Link, first: Lifetime = NEW) -> Link:
         """Add the energy of a link to the lifetime; return the link with the new lifetime.

@@ -91,6 +91,15 @@ class Chains:
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)
         return state.add_to_lifetime(link, self._lifetimes.get(reading.serial, NEW)) if link.key else link
 
+    def follow_as(self, link: Link) -> bool:
+        """Add a reading to its chain as another sink has; False, and nothing is added, where that is not certain."""
+        serial = link.reading.serial
+        state = self._known.get(serial)
+        if state is None or not state.continue_as(link):
+            return False
+        self._known.move_to_end(serial)
+        return True
+
     def _begin_serial(self, state: SerialState, reading: Reading) -> Link:
         """Add the first reading of a serial number; if a meter has changed its own to that, continue its chain."""
         found = self._predecessor(reading)

@@ -22,6 +22,9 @@ SPARE = 64
 
 _raw = attrgetter("raw")
 
+_way = attrgetter("key", "monotonic", "boot", "source", "address")
+"""When and which way a reading came."""
+
 
 class SharedReadings:
     """Keeps the last packets and readings. Safe between threads.
@@ -64,15 +67,7 @@ class SharedReadings:
         if found is None:
             return None
         reading = found[1]
-        is_same = (
-            reading.raw is entry.raw
-            and reading.key == entry.key
-            and reading.boot == entry.boot
-            and reading.monotonic == entry.monotonic
-            and reading.format.name == entry.format
-            and reading.source == entry.source
-            and reading.address == entry.address
-        )
+        is_same = reading.raw is entry.raw and reading.format.name == entry.format and _way(reading) == _way(entry)
         return found if is_same else None
 
     def add_packet(self, packet: Packet) -> Packet:

@@ -173,10 +173,13 @@ class Backlog:
         if not entries and not self._is_held:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
+        takes_all = not (self._delivery.meters or self._delivery.only_live)
         for entry in entries:
             after, self._read_to = self._read_to, entry.offset
-            reading = self._wanted(entry)
-            if reading is not None:
+            reading = self._decoders.read_entry(entry)
+            if reading is None:
+                self.passed_over += 1
+            elif takes_all or self._is_wanted(entry, reading):
                 self._feed(reading, after, steps)
         self.pace.has_read(self._context.name, self._read_to)
         return steps, not entries
@@ -197,27 +200,25 @@ class Backlog:
     def _feed(self, reading: Reading, after: Offset, steps: list[Step]) -> None:
         """Add the steps that a reading completes; one that no step can be made of costs itself alone."""
         try:
-            for step in self._sampler.feed(reading, after):
-                steps.append(step)  # noqa: PERF402 - those that were made before it raises count
+            # one after the other: those that were made before it raises count
+            steps.extend(self._sampler.feed(reading, after))
         except BaseException as error:
             self.broken += 1
             level = ERROR if self.broken == 1 else DEBUG
             when = f"of meter {reading.serial} at {reading.time}"
             self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
-    def _wanted(self, entry: Entry) -> Reading | None:
-        reading = self._decoders.read_entry(entry)
-        self.passed_over += reading is None
+    def _is_wanted(self, entry: Entry, reading: Reading) -> bool:
+        """Whether the settings select a reading; one that they do not is counted."""
         # not by the entry: [meters] may call its meter otherwise now
-        if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
+        if self._delivery.meters and reading.serial not in self._delivery.meters:
             self.unwanted += 1
-            self._progress.unwanted(entry.offset)
-            return None
-        if reading is not None and not self._takes(entry):
+        elif not self._takes(entry):
             self._count_not_live(entry)
-            self._progress.unwanted(entry.offset)
-            return None
-        return reading
+        else:
+            return True
+        self._progress.unwanted(entry.offset)
+        return False
 
     def _takes(self, entry: Entry) -> bool:
         """Whether readings from there are for this sink: a hosted service takes none that is not live."""

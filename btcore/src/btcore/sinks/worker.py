@@ -43,8 +43,9 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
 
 
-GATHER = 0.02
-"""Seconds between two calls at least, where readings come in that fast: each costs two commits, however many it has."""
+GATHER = 0.05
+"""Seconds between two calls at least, where readings come in that fast: each costs two commits, however many it has,
+and a baseline of each meter in it, however many readings a meter has."""
 
 
 class SinkWorker:

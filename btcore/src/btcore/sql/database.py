@@ -108,13 +108,16 @@ class Database:
         return find(prepared.table, records)
 
     def _unstored_by_identity(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
-        stored = set(self._find(table, [reading.key for reading, _ in records]))
-        for record in records:
-            reading, _ = record
-            identity = (reading.key, reading.serial)
+        keys = [reading.key for reading, _ in records]
+        stored = set(self._find(table, keys))
+        if not stored and len(set(keys)) == len(keys):  # nearly always
+            yield from zip(records, keys, strict=True)
+            return
+        for record, key in zip(records, keys, strict=True):
+            identity = (key, record[0].serial)
             if identity not in stored:
                 stored.add(identity)
-                yield record, reading.key
+                yield record, key
 
     def _unstored_by_key_alone(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
         """Do the same for a table in which no two meters may have the same key: see `substitutes`."""

@@ -136,13 +136,17 @@ class WideTable:
 
     def rows(self, record: Record, _dialect: Dialect) -> Iterator[Row]:
         """Yield the one row of a record."""
+        yield self.row(record)
+
+    def row(self, record: Record) -> Row:
+        """Return the row of a record."""
         reading, values = record
         key = reading.key
-        yield (key, key // 1_000_000, reading.serial, *self._values_of(values))
+        return (key, key // 1_000_000, reading.serial, *self._values_of(values))
 
     def _values_of(self, values: Reading | Sample) -> tuple[Value, ...]:
         if isinstance(values, Reading) and values.format is self.format:
-            return self._pick((*values.numbers, None))  # 3 µs for a GEM instead of 28
+            return self._pick(values.numbers)  # 2 µs for a GEM instead of 28
         if isinstance(values, Sample) and values.format is self.format and self._pick_of_sample is not None:
             calculated, measured, ordered = self._pick_of_sample
             try:  # 9 µs for a GEM instead of 70
@@ -164,10 +168,14 @@ class WideTable:
         return picker(calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
 
     @cached_property
-    def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:
-        """What picks the values of the columns from the numbers of a reading, and behind them None."""
+    def _pick(self) -> Callable[[tuple[Number, ...]], tuple[Value, ...]]:
+        """What picks the values of the columns from the numbers of a reading."""
         index = self.format.index
-        return itemgetter(*(index.get(column.label, len(index)) for column in self.columns))
+        indexes = [index.get(column.label, len(index)) for column in self.columns]
+        pick = itemgetter(*indexes)
+        if len(indexes) > 1 and max(indexes) < len(index):
+            return pick
+        return lambda numbers: pick((*numbers, None))  # where a column has no number, None stands behind them
 
 
 @lru_cache(maxsize=64)
