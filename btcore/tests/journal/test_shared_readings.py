@@ -90,7 +90,7 @@ def taken(shared: SharedReadings, secs: list[int]) -> list[Entry]:
         key = KEY + second * 1_000_000
         reading = reading_of(packet, from_microseconds(key), "355555", "panel", identities.next_offset(), key, 7)
         identities.name(reading)
-        source.add_taken(reading)
+        source.add_taken([reading])
         entries.append(attrs.evolve(entry_of(packet.raw, offset), key=key, monotonic=key, boot=7))
     return entries
 

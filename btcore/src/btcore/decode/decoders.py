@@ -6,7 +6,7 @@ How one decoder is asked, and its answers are checked, is in `decoder.py`; where
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from btcore.decode.brultech import FORMATS, Brultech, read_kept
@@ -233,9 +233,9 @@ class Decoders:
 
     # --- readings of journal entries
 
-    def add_taken(self, reading: Reading) -> None:
-        """Let all workers know the reading that a source has made of a packet, and followed."""
-        self._shared.add_taken(reading)
+    def add_taken(self, readings: Iterable[Reading]) -> None:
+        """Let all workers know the readings that a source has made of packets, and followed."""
+        self._shared.add_taken(readings)
 
     def read_entry(self, entry: Entry) -> Reading | None:
         """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged.

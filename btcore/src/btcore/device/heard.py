@@ -52,10 +52,14 @@ class HeardMeters:
 
     def add(self, stream: str, packets: Iterable[tuple[Packet, datetime]]) -> None:
         """Take note of packets, each with the time at which it came in."""
+        last: dict[str, tuple[Packet, datetime]] = {}  # of each meter, in the order of these
+        for packet, time in packets:
+            last.pop(packet.serial, None)
+            last[packet.serial] = packet, time
         with self._lock:
-            for packet, time in packets:
-                self._meters[packet.serial] = HeardMeter(packet.serial, stream, packet.format, time, _clock(packet))
-                self._meters.move_to_end(packet.serial)
+            for serial, (packet, time) in last.items():
+                self._meters[serial] = HeardMeter(serial, stream, packet.format, time, _clock(packet))
+                self._meters.move_to_end(serial)
                 if len(self._meters) > MAX_METERS:
                     self._meters.popitem(last=False)
 

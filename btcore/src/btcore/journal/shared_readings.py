@@ -5,7 +5,7 @@ A packet is decoded once, and once it is found out that its meter continues. Sin
 given the same reading. How a reading is made is in `decode/decoders.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import attrgetter
 from threading import Lock
@@ -77,9 +77,12 @@ class SharedReadings:
                     del taken[oldest]
                     self._followed.pop(oldest, None)
 
-    def add_taken(self, reading: Reading) -> None:
-        """Add the reading that a source has made of a packet, and followed: what it found out is noted there."""
+    def add_taken(self, readings: Iterable[Reading]) -> None:
+        """Add the readings that a source has made of packets, and followed: what it found out is noted there."""
         with self._lock:
-            packet = self._taken.get(id(reading.raw))
-            if packet is not None and packet.raw is reading.raw:
-                self._followed[id(reading.raw)] = reading
+            taken, followed = self._taken.get, self._followed
+            for reading in readings:
+                at = id(reading.raw)
+                packet = taken(at)
+                if packet is not None and packet.raw is reading.raw:
+                    followed[at] = reading

@@ -30,11 +30,11 @@ class Activity:
         self._lock = Lock()
         self._meters: OrderedDict[str, MeterActivity] = OrderedDict()
 
-    def add(self, serial: str, time: int) -> None:
-        """Count a reading of this time, in microseconds since 1970."""
+    def add(self, serial: str, time: int, readings: int = 1) -> None:
+        """Count so many readings; the time of the last is in microseconds since 1970."""
         with self._lock:
             before = self._meters.pop(serial, None)
-            self._meters[serial] = MeterActivity(before.readings + 1 if before else 1, time)
+            self._meters[serial] = MeterActivity(before.readings + readings if before else readings, time)
             if len(self._meters) > MAX_METERS:
                 self._meters.popitem(last=False)
 

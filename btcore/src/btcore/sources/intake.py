@@ -74,7 +74,8 @@ class Intake:
         if isinstance(item, Reading):
             self.packet_watch.packet()
             self.without_packets += 1
-            self._write([self._entries.of_reading(item)])
+            if (entry := self._entries.of_reading(item)) is not None:
+                self._write([entry])
             self._admission.check()
             return
         self.taps.put(item)
@@ -87,8 +88,8 @@ class Intake:
             self.received_bytes += len(item.data)
             is_answer = self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
-            self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
+                self._write(self._entries.of_packets(line, found))
                 self._found(item.stream, line)
                 self.heard.add(item.stream, found)
             elif not is_answer:  # which is not expected to be a packet
@@ -119,7 +120,7 @@ class Intake:
         self.commands.ended(name)
         self.heard.end(name)
         if found := line.stream.close():
-            self._write([self._entries.of_packet(line, *one) for one in found])
+            self._write(self._entries.of_packets(line, found))
             self._found(name, line)
         self.packet_watch.end(name)
         self._recent_bytes.end(name)
@@ -129,8 +130,8 @@ class Intake:
         for name in list(self._streams):
             self._end(name)
 
-    def _write(self, found: list[Entry | None]) -> None:
-        if entries := [entry for entry in found if entry is not None]:
+    def _write(self, entries: list[Entry]) -> None:
+        if entries:
             self._worked()
             self._write_queue.put(entries)
 
