@@ -60,7 +60,7 @@ def insert(
     """
     if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
         return Appended([_insert_one(connection, entries[0], added)])
-    if len(entries) >= MANY and _are_new(connection, entries):
+    if _are_newest(entries, newest_key) or (len(entries) >= MANY and _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
@@ -71,6 +71,14 @@ def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Ent
     kept = _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
     connection.execute(CHANGE, (kept.offset // BLOCK, 1, len(entry.raw)))
     return kept
+
+
+def _are_newest(entries: Sequence[Entry], newest_key: int | None) -> bool:
+    """Whether the entries have keys of their own, all of them above those of the journal: nobody is asked then."""
+    if newest_key is None or not entries:
+        return False
+    keys = {entry.key for entry in entries}
+    return len(keys) == len(entries) and min(keys) > newest_key
 
 
 def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
