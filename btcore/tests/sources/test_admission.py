@@ -12,9 +12,12 @@ import pytest
 from helpers.captured_log import logged
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import packet
+from helpers.property_tests import hundred_examples
 from helpers.running_source import PACKETLESS, collect_items, kept_packets
 from helpers.sites import make_sink, make_site, make_source
 from helpers.times import NOON
+from hypothesis import given
+from hypothesis import strategies as st
 
 from btcore import Chunk, Reading
 from btcore.errors import Unavailable
@@ -47,7 +50,7 @@ def make(clock: Clock, caplog: pytest.LogCaptureFixture) -> Make:
 
 def live(admission: Admission, *serials: int, time: int = 0) -> list[bool]:
     """Return which of these meters are taken in."""
-    return [admission.admits(str(serial), "gem48pbin", time, is_live=True) for serial in serials]
+    return [bool(admission.admitted(str(serial), "gem48pbin", time, is_live=True)) for serial in serials]
 
 
 # --- how many meters
@@ -58,7 +61,7 @@ def test_only_the_meters_of_a_list(make: Make, caplog: pytest.LogCaptureFixture)
     admission = make(meters=("1", "2"))
     admission.add_known(["3"])
     assert live(admission, 1, 2, 3, 3, 3) == [True, True, False, False, False]
-    assert not admission.admits("4", "gem48pbin", 0, is_live=False)
+    assert not admission.admitted("4", "gem48pbin", 0, is_live=False)
     assert admission.refused == 4
     assert logged(caplog, logging.WARNING) == [f"refused meter {n}: it is not in `meters`" for n in (3, 4)]
 
@@ -108,7 +111,7 @@ def test_meters_that_are_known_are_bounded(make: Make) -> None:
 def test_a_recording_may_have_any_number_of_meters(make: Make) -> None:
     """What brings its own times was chosen by a person: the bound of meters is for what comes in by itself."""
     admission = make(max_new_meters_per_day=2)
-    assert all(admission.admits(str(n), "gem48pbin", 0, is_live=False) for n in range(1000))
+    assert all(admission.admitted(str(n), "gem48pbin", 0, is_live=False) for n in range(1000))
 
 
 def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -218,3 +221,16 @@ def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
     assert collect_items(journal, Chunk(packet())).worker.kept == 1
     told = "cannot read the meters of earlier runs, so all meters count as new: cannot read the journal: disk error"
     assert logged(caplog) == [told]
+
+
+@hundred_examples
+@given(st.lists(st.tuples(st.integers(0, 20 * SECOND), st.integers(1, 8)), max_size=8), st.integers(0, BURST))
+def test_packets_that_come_at_once_are_admitted_as_one_by_one(sent: list[tuple[int, int]], before: int) -> None:
+    """Of several packets that came at once, as many are admitted and refused as if each had been asked for."""
+    at_once, one_by_one = (Admission((), 0, 1.5, logging.getLogger("source.panel")) for _ in range(2))
+    for admission in (at_once, one_by_one):
+        admission.admitted("1", "gem48pbin", 0, is_live=True, packets=before)
+    for time, packets in sent:
+        expected = sum(one_by_one.admitted("1", "gem48pbin", time, is_live=True) for _ in range(packets))
+        assert at_once.admitted("1", "gem48pbin", time, is_live=True, packets=packets) == expected
+    assert at_once.refused == one_by_one.refused

@@ -236,3 +236,14 @@ def test_after_a_start_the_first_name_of_a_meter_is_not_expected(
     silence.expect({"000000": 1_000_000.0, "000000-2": 1_003_600.0}, 1_003_700.0)
     play(silence, clock, "000000-2", times=40)
     assert logged(caplog) == []
+
+
+def test_a_meter_whose_packets_come_in_groups_is_silent_after_a_minute(clock: Clock) -> None:
+    """Packets that came at once are intervals of no length, not of an unknown one: its silence is noticed as soon."""
+    silence = watch(clock)
+    for _ in range(3):
+        silence.heard("01000777", packets=7)
+        quiet(silence, clock, 5)
+    assert silence.silent == []
+    quiet(silence, clock, MIN_SILENCE)
+    assert silence.silent == ["01000777"]

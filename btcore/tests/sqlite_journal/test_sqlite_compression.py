@@ -47,6 +47,22 @@ def rows(file: Path) -> list[tuple[int, int, int, int]]:
         return connection.execute("SELECT offset, dictionary, length(raw), size FROM entry ORDER BY offset").fetchall()
 
 
+@pytest.fixture(autouse=True)
+def _however_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compress what is appended faster than a meter sends it, too."""
+    monkeypatch.setattr(compression, "MAX_RATE", 1_000_000)
+
+
+def test_of_a_burst_most_is_stored_as_it_came(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more packets come in a second than the rate, the others cost no work for the disk's sake."""
+    monkeypatch.setattr(compression, "MAX_RATE", 10)
+    monkeypatch.setattr(compression, "monotonic", lambda: 7.5)
+    with closing(SqliteJournal(file)) as journal:
+        kept = fill(journal, range(1, 51))
+        assert journal.read(START, 100) == kept
+    assert [bool(dictionary) for _, dictionary, _, _ in rows(file)] == [False] + 9 * [True] + 40 * [False]
+
+
 # --- what is read is what came
 
 

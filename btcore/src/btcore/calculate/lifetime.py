@@ -22,8 +22,11 @@ def new_lifetime(reading: Reading) -> Lifetime:
     If a polarized counter is ahead of its absolute counter, which must have restarted alone, both begin at the higher.
     """
     ahead = {}
+    numbers, index = reading.numbers, reading.format.index
     for channel in reading.format.channels:
-        total, one_way = reading.get(channel.absolute), reading.get(channel.polarized or "")
+        if channel.polarized is None:
+            continue
+        total, one_way = numbers[index[channel.absolute]], numbers[index[channel.polarized]]
         if total is not None and one_way is not None and one_way > total:
             ahead[channel.absolute] = int(one_way - total)
     return ahead or NEW

@@ -33,15 +33,17 @@ class _Meter:
     time: int = 0
     is_heard: bool = False
 
-    def take(self, time: int, rate: float) -> bool:
-        """Take a packet that came at a time in microseconds, if one is left. A time that goes back adds none."""
-        if time > self.time:
-            self.left = min(self.left + (time - self.time) * rate / SECOND, BURST)
+    def take(self, time: int, rate: float, packets: int) -> int:
+        """Take packets that came at a time in microseconds; return for how many there was room.
+
+        A time that goes back adds none.
+        """
+        passed = max(time - self.time, 0)
+        self.left = min(self.left + passed * rate / SECOND, BURST)
         self.time = time
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
+        taken = min(int(self.left), packets)
+        self.left -= taken
+        return taken
 
 
 class Admission:
@@ -83,27 +85,26 @@ class Admission:
         for serial in serials:
             self._remember(serial, self._known.get(serial) or _Meter())
 
-    def admits(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
-        """Whether a packet is admitted, of this meter and format, that came or was recorded at this time.
+    def admitted(self, serial: str, form: str, time: int, *, is_live: bool, packets: int = 1) -> int:
+        """Return how many packets are admitted, the first ones, of this meter and format, that came at this time.
 
         The number of meters in a recording is not limited: a person chose it.
         """
-        meter = None if self._listed else self._known.get(serial)
-        if meter is not None:  # nearly always so
-            self._known.move_to_end(serial)
-        elif (meter := self._meter(serial, is_live=is_live)) is None:
-            self.refused += 1
-            return False
+        meter = self._meter(serial, is_live=is_live, packets=packets)
+        if meter is None:
+            self.refused += packets
+            return 0
         if not meter.is_heard:
             meter.is_heard = True
             self.heard += 1
             self._heard_meters.add(f"heard meter {serial} ({form})", serial)
-        if self._rate and not meter.take(time, self._rate):
-            self.refused += 1
+        admitted = meter.take(time, self._rate, packets) if self._rate else packets
+        if refused := packets - admitted:
+            self.refused += refused
             what = f"refused packets of meter {serial}: more than {self._rate:g} per second (`max_packets_per_second`)"
-            self._too_fast.add(what, serial)
-            return False
-        return True
+            for _ in range(refused):
+                self._too_fast.add(what, serial)
+        return admitted
 
     def check(self) -> None:
         """Log the summaries that are due."""
@@ -118,7 +119,7 @@ class Admission:
     def _tallies(self) -> tuple[SummarizedCount, ...]:
         return (self._heard_meters, self._unlisted, self._over_limit, self._too_fast)
 
-    def _meter(self, serial: str, *, is_live: bool) -> _Meter | None:
+    def _meter(self, serial: str, *, is_live: bool, packets: int) -> _Meter | None:
         """Return what is known of a meter; None where it is not admitted."""
         meter = self._known.get(serial)
         if self._listed and serial not in self._listed:
@@ -126,7 +127,7 @@ class Admission:
             return None
         if meter is None:
             if not self._listed and is_live and not self._may_begin():
-                self._refuse_over_limit(serial)
+                self._refuse_over_limit(serial, packets)
                 return None
             meter = _Meter()
         self._remember(serial, meter)
@@ -158,6 +159,7 @@ class Admission:
             if len(self._unlisted_serials) > MAX_METERS:
                 self._unlisted_serials.popitem(last=False)
 
-    def _refuse_over_limit(self, serial: str) -> None:
+    def _refuse_over_limit(self, serial: str, packets: int) -> None:
         what = f"refused meter {serial}: {self._max_new_meters} meters were new within a day (`max_new_meters_per_day`)"
-        self._over_limit.add(f"{what}; list your meters in `meters`", f"meter {serial}")
+        for _ in range(packets):
+            self._over_limit.add(f"{what}; list your meters in `meters`", f"meter {serial}")

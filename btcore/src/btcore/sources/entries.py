@@ -6,8 +6,9 @@ When they are written is decided in `write_queue.py`, which meter they belong to
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from btcore import clocks
 from btcore.config.site import Source
@@ -61,7 +62,7 @@ class SourceStream:
         return self._ahead is not None
 
     def steady(self, arrived: int) -> tuple[int, int]:
-        """Return a time in microseconds by the steady clock, and that clock's number; 0 and 0 for a recording."""
+        """Return a time by the steady clock, and the number of that clock; 0 and 0 for a recording."""
         return (0, 0) if self._ahead is None else (arrived + self._ahead, BOOT)
 
     def distinct(self, time: int) -> int:
@@ -72,7 +73,7 @@ class SourceStream:
 
 
 class EntryMaker:
-    """Makes the entries of one source, of what is admitted."""
+    """Makes the entries of one source."""
 
     def __init__(
         self,
@@ -100,34 +101,64 @@ class EntryMaker:
         """Forget the clocks of the meters: a recording begins anew, and has the same times again."""
         self._clock = DeviceClock(_local_offset)
 
-    def of_packets(self, stream: SourceStream, found: Iterable[tuple[Packet, datetime]]) -> list[Entry]:
-        """Make the entries of packets that were found at once, each with when it arrived; of what is admitted."""
-        taken: list[Reading] = []
-        entries = [entry for packet, arrived in found if (entry := self._of_packet(stream, packet, arrived, taken))]
-        self._decoders.add_taken(taken)
+    def of_packets(self, stream: SourceStream, found: Sequence[tuple[Packet, datetime]]) -> list[Entry]:
+        """Make the entries of packets, each with the time at which it came in; those not admitted are left out.
+
+        A connection brings several packets of one meter at once: what is the same for all of them is done once.
+        """
+        entries: list[Entry] = []
+        readings: list[Reading] = []
+        begin = 0
+        while begin < len(found):
+            first, arrived = found[begin]
+            packets = [first]
+            for packet, came in islice(found, begin + 1, None):
+                if came is not arrived or packet.serial != first.serial or packet.format is not first.format:
+                    break
+                packets.append(packet)
+            begin += len(packets)
+            entries += self._of_meter(stream, packets, arrived, readings)
+        self._decoders.add_taken(readings)
         self._activity.add([(entry.serial, entry.key) for entry in entries])
         return entries
 
-    def _of_packet(self, stream: SourceStream, packet: Packet, arrived: datetime, taken: list[Reading]) -> Entry | None:
-        """Make the entry of a packet, and add the reading that was followed; None where it is not admitted."""
-        device_time = self._device_time(stream, packet, arrived) if self._reads_clock else None
-        came = to_microseconds(arrived)
-        key = stream.distinct(came if device_time is None else to_microseconds(device_time))
-        steady, boot = stream.steady(came)
-        time = steady if boot else came
-        serial = self._identities.serial_of(self._source.name, stream.address, packet.serial, packet.format.name)
-        if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
-            return None
-        stream.packets += 1
-        offset = self._identities.next_offset()
-        way = (self._source.name, offset, steady, boot, stream.address, key)
-        reading = reading_of(packet, arrived if key == came else from_microseconds(key), serial, *way)
-        name = self._identities.name(reading)
-        taken.append(reading)
+    def _of_meter(
+        self, stream: SourceStream, packets: Sequence[Packet], arrived: datetime, taken: list[Reading]
+    ) -> list[Entry]:
+        """Make the entries of packets of one meter, in one format, that came at once; add their readings to `taken`."""
+        source, address, form, at = self._source.name, stream.address, packets[0].format, to_microseconds(arrived)
+        times = self._device_times(stream, packets, arrived)
+        keys = [stream.distinct(at if time is None else to_microseconds(time)) for time in times]
+        steady, boot = stream.steady(at)
+        serial = self._identities.serial_of(source, address, packets[0].serial, form.name)
+        when = steady if boot else at
+        admitted = self._admission.admitted(serial, form.name, when, is_live=bool(boot), packets=len(packets))
+        stream.packets += admitted
+        new_number = self._identities.next_offset
+        readings = [
+            reading_of(
+                *(packet, arrived if key == at else from_microseconds(key), serial, source, new_number()),
+                *(steady, boot, address, key),
+            )
+            for packet, key in zip(packets[:admitted], keys, strict=False)
+        ]
+        names = self._identities.names(readings)
+        taken += readings
         if boot:
-            self._silence_watch.heard(name)
-        stamps = (0, steady, boot if device_time or not boot else self._known(boot), stream.address, self._origin)
-        return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - it has a packet
+            for name in dict.fromkeys(names):  # nearly always it is one
+                self._silence_watch.heard(name, packets=names.count(name))
+        guessed, more = self._known(boot), (address, self._origin)
+        return [
+            Entry(key, source, name, form.name, reading.raw, False, 0, steady, boot if time else guessed, *more)  # noqa: FBT003 - it has a packet
+            for key, name, reading, time in zip(keys, names, readings, times, strict=False)
+        ]
+
+    def _device_times(
+        self, stream: SourceStream, packets: Sequence[Packet], arrived: datetime
+    ) -> Sequence[datetime | None]:
+        if self._source.clock == "arrival" or packets[0].format.clock is None:
+            return [None] * len(packets)
+        return [self._device_time(stream, packet, arrived) for packet in packets]
 
     def _known(self, boot: int) -> int:
         """Return what an entry has as its boot: negative where the time of day is not known yet."""
@@ -144,8 +175,6 @@ class EntryMaker:
                 packet.serial, device_time, seconds, form.seconds_bits, arrived if stream.is_timed else None
             )
 
-        if packet.format.clock is None:
-            return None
         found = self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
         return found if not self._can_judge(stream) or self._trust.believes(packet.serial, found, arrived) else None
 
@@ -168,7 +197,7 @@ class EntryMaker:
         key = to_microseconds(reading.time)
         source, address = self._source.name, reading.address
         serial = self._identities.serial_of(source, address, reading.serial, reading.format.name)
-        if not self._admission.admits(serial, reading.format.name, key, is_live=False):
+        if not self._admission.admitted(serial, reading.format.name, key, is_live=False):
             return None
         offset = self._identities.next_offset()
         name = self._identities.name(renamed_reading(reading, serial, source, offset))

@@ -93,9 +93,16 @@ class Identities:
 
     def name(self, reading: Reading) -> str:
         """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""
+        return self.names([reading])[0]
+
+    def names(self, readings: Iterable[Reading]) -> list[str]:
+        """Return the name of each reading's meter, as `name` does; they came in one after the other."""
+        with self._lock:
+            return [self._name_anyway(reading) for reading in readings]
+
+    def _name_anyway(self, reading: Reading) -> str:
         try:
-            with self._lock:
-                return self._name(reading)
+            return self._name(reading)
         except Exception as error:
             # whatever is wrong with its numbers, the reading must be kept
             if is_news := (reading.format.name, "fault") not in self._notified:

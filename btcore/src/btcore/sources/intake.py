@@ -74,8 +74,8 @@ class Intake:
         if isinstance(item, Reading):
             self.packet_watch.packet()
             self.without_packets += 1
-            entry = self._entries.of_reading(item)
-            self._write([] if entry is None else [entry])
+            if (entry := self._entries.of_reading(item)) is not None:
+                self._write([entry])
             self._admission.check()
             return
         self.taps.put(item)

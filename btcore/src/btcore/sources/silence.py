@@ -27,6 +27,9 @@ MAX_INTERVALS = 9
 MIN_INTERVALS = 3
 """Intervals after which the usual interval of a meter is known."""
 
+AT_ONCE = 1e-6
+"""Seconds between two packets that came in at once: no interval, but not 0, which would be an unknown one."""
+
 DEFAULT_SILENCE = 3600.0
 """Seconds after which a meter without a usual interval is silent."""
 
@@ -148,8 +151,8 @@ class SilenceWatch:
                     del lately[before]
             self._expected = lately
 
-    def heard(self, serial: str, moment: float | None = None) -> None:
-        """Record a packet that came just now; `moment` is in seconds since 1970."""
+    def heard(self, serial: str, moment: float | None = None, packets: int = 1) -> None:
+        """Record a packet, or several, that came just now; `moment` is in seconds since 1970."""
         with self._lock:
             now, meter = self._clock(), self._meters.get(serial)
             at = time.time() if moment is None else moment
@@ -170,6 +173,8 @@ class SilenceWatch:
                 meter.end_silence(now - meter.heard)
             else:
                 meter.add_interval(now - meter.heard)
+            for _ in range(min(packets - 1, MAX_INTERVALS)):
+                meter.add_interval(AT_ONCE)
             meter.heard, meter.moment = now, at
             self._meters.move_to_end(serial)
             if len(self._meters) > MAX_METERS:

@@ -104,8 +104,7 @@ class SqliteJournal(OpenJournal):
     def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
         with self._gathering.change(durable=True) as record:
-            newest_key = self._gathering.newest_key() if len(entries) == 1 else None
-            done = insert(self._writer, entries, added, self._gathering.dictionaries, newest_key)
+            done = insert(self._writer, entries, added, self._gathering.dictionaries, self._gathering.newest_key())
             if done.kept:
                 record.append(encode_entries(done.kept, added))
                 self._gathering.added(done.kept)

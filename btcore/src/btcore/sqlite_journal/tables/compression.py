@@ -8,6 +8,7 @@ disk, so is the other. What is compressed by it is lost with it, and therefore i
 
 import zlib
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 
 from btcore.journal import Entry, Offset
@@ -23,6 +24,9 @@ SPAN = 1000
 
 MAX_DICTIONARIES = 512
 """Meters, each with one format, that have a dictionary."""
+
+MAX_RATE = 100
+"""Packets a second of which any is compressed: where more come, the processor is scarcer than what the disk bears."""
 
 LEVEL, WINDOW, MEMORY = 1, 12, 5
 """Of zlib: its level, how far it looks back (a power of two), and its memory.
@@ -56,6 +60,7 @@ class Dictionaries:
     def __init__(self) -> None:
         """Begin with none."""
         self._dictionaries: dict[str, _Dictionary] = {}
+        self._second = self._in_second = 0
 
     def forget(self) -> None:
         """Forget all: the transaction has ended, or what was inserted in it was taken back."""
@@ -78,6 +83,17 @@ class Dictionaries:
         elif dictionary or len(self._dictionaries) < MAX_DICTIONARIES:
             self._dictionaries[stream] = _Dictionary(offset, entry.raw)
         return offset
+
+    def are_too_many(self) -> bool:
+        """Count a packet that came in; return whether too many have come in this second.
+
+        What is brought back from the tail is not counted: it must not take more room than it had.
+        """
+        second = int(monotonic())
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        return self._in_second > MAX_RATE
 
 
 def _compressed(raw: bytes, dictionary: _Dictionary) -> Stored | None:

@@ -67,12 +67,13 @@ def insert(
 
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
-    if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
-        return Appended([_insert_one(connection, entries[0], added, dictionaries)])
-    if len(entries) >= MANY and _are_new(connection, entries):
+    are_newest = _are_newest(entries, newest_key)
+    if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
+    if are_newest:
+        return Appended([_insert_one(connection, entry, added, dictionaries) for entry in entries])
     return _insert_in_turn(connection, entries, added, dictionaries)
 
 
@@ -86,7 +87,17 @@ def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int,
     def insert_as(stored: Stored) -> Offset:
         return int(connection.execute(INSERT, _values(None, entry, added, stored)).lastrowid or 0)
 
+    if dictionaries.are_too_many():
+        return _at(entry, insert_as(Stored(entry.raw)))
     return _at(entry, dictionaries.insert(entry, insert_as) or 0)
+
+
+def _are_newest(entries: Sequence[Entry], newest_key: int | None) -> bool:
+    """Whether the entries have keys of their own, all of them above those of the journal: nobody is asked then."""
+    if newest_key is None or not entries:
+        return False
+    keys = {entry.key for entry in entries}
+    return len(keys) == len(entries) and min(keys) > newest_key
 
 
 def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
