@@ -195,7 +195,7 @@ def test_whoever_finds_the_socket_is_answered(state: Path, monkeypatch: pytest.M
             found.append((state / SOCKET).exists())
             super().listen(backlog)
 
-    monkeypatch.setattr(server.socket, "socket", Watched)
+    monkeypatch.setattr(socket, "socket", Watched)
     control = ControlServer(state)
     control.open()
     monkeypatch.undo()
