@@ -24,11 +24,16 @@ SELECT = f"""SELECT {PACKET}, checksum, key, source, serial, format, packetless,
 SIZES = f"SELECT offset, key, {SIZE} FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608 - a column of ours
 
 INSERT = """INSERT INTO entry
+    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+"""An entry whose packet is stored as it came."""
+
+INSERT_STORED = """INSERT INTO entry
     (offset, key, added, source, serial, format, packetless, raw, dictionary, size, monotonic, boot, address, origin,
     checksum)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-INSERT_AGAIN = INSERT.replace("INSERT", "INSERT OR IGNORE", 1)
+INSERT_AGAIN = INSERT_STORED.replace("INSERT", "INSERT OR IGNORE", 1)
 
 ANY_KEY = "SELECT EXISTS (SELECT 1 FROM json_each(?) AS one JOIN entry ON entry.key = one.value)"
 """Whether any of a list of keys is there, whichever meter has it."""
@@ -49,7 +54,7 @@ KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
 RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ?, checksum = ? WHERE offset = ?"
 
 WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, format = ?, packetless = ?, raw = ?,
-    dictionary = ?, size = ?, monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
+    dictionary = 0, size = 0, monotonic = ?, boot = ?, address = ?, origin = ?, checksum = ? WHERE offset = ?"""
 
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
@@ -67,6 +72,8 @@ def insert(
 
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
+    if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
+        return Appended([_insert_one(connection, entries[0], added, dictionaries)])
     are_newest = _are_newest(entries, newest_key)
     if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added)
@@ -84,11 +91,12 @@ def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictio
 
 
 def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
-    def insert_as(stored: Stored) -> Offset:
-        return int(connection.execute(INSERT, _values(None, entry, added, stored)).lastrowid or 0)
-
     if dictionaries.are_too_many():
-        return _at(entry, insert_as(Stored(entry.raw)))
+        return _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
+
+    def insert_as(stored: Stored) -> Offset:
+        return int(connection.execute(INSERT_STORED, _values_stored(None, entry, added, stored)).lastrowid or 0)
+
     return _at(entry, dictionaries.insert(entry, insert_as) or 0)
 
 
@@ -147,14 +155,20 @@ def insert_again(
     """Insert an entry at its offset, unless it is there; return whether it was not."""
 
     def insert_as(stored: Stored) -> Offset | None:
-        done = connection.execute(INSERT_AGAIN, _values(entry.offset, entry, added, stored))
+        done = connection.execute(INSERT_AGAIN, _values_stored(entry.offset, entry, added, stored))
         return entry.offset if done.rowcount > 0 else None
 
     return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
 
 
-def _values(offset: Offset | None, entry: Entry, added: int, stored: Stored | None = None) -> tuple[object, ...]:
-    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, *(stored or (entry.raw, 0, 0)))
+def _values(offset: Offset | None, entry: Entry, added: int) -> tuple[object, ...]:
+    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
+    others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
+    return (offset, entry.key, added, *of_packet, *others)
+
+
+def _values_stored(offset: Offset | None, entry: Entry, added: int, stored: Stored) -> tuple[object, ...]:
+    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, *stored)
     others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
     return (offset, entry.key, added, *of_packet, *others)
 
