@@ -142,6 +142,7 @@ def test_a_device_command_and_a_reader_s(site: Site) -> None:
         gateway.say(b"01000777\r\n" + PACKETS[1])
         wait_for(lambda: b"01000777" in line.receive(1))
         one.hears(PACKETS[0] + PACKETS[1])
+        wait_for(lambda: gateway.heard)
         assert gateway.heard == b"^^^RQSSRN"
     wait_for(lambda: gateway.heard == b"^^^RQSSRN^^^RQSVR1")
 
