@@ -210,13 +210,18 @@ def test_a_dictionary_stays_as_long_as_it_is_needed(journal: SqliteJournal, monk
 # --- damage
 
 
-def test_a_damaged_dictionary_costs_what_was_compressed_by_it(file: Path) -> None:
-    """The entries that cannot be read any more are left out, told with their number, and no others."""
+def with_a_damaged_dictionary(file: Path) -> tuple[list[Entry], range]:
+    """Write a file of which the second dictionary is damaged; return what was kept, and which offsets that costs."""
     with closing(SqliteJournal(file)) as journal:
         kept = fill(journal, range(1, 201))
     at = file.read_bytes().index(kept[MAX_OF_ONE + 1].raw)
     overwrite(file, at + 100, at + 110)
-    gone = range(MAX_OF_ONE + 2, 2 * MAX_OF_ONE + 3)
+    return kept, range(MAX_OF_ONE + 2, 2 * MAX_OF_ONE + 3)
+
+
+def test_a_damaged_dictionary_costs_what_was_compressed_by_it(file: Path) -> None:
+    """The entries that cannot be read any more are left out, told with their number, and no others."""
+    kept, gone = with_a_damaged_dictionary(file)
     with closing(SqliteJournal(file)) as journal:
         assert list(journal.check()) == [
             f"{len(gone)} readings are not as they were written: the first has offset {gone[0]}"
@@ -253,11 +258,7 @@ def salvaged(file: Path, saved: int | None = None) -> list[Entry]:
 
 def test_what_is_salvaged_has_its_dictionary(file: Path) -> None:
     """Of a dictionary that is lost, those that were compressed by it are lost as well, and no others."""
-    with closing(SqliteJournal(file)) as journal:
-        kept = fill(journal, range(1, 201))
-    at = file.read_bytes().index(kept[MAX_OF_ONE + 1].raw)
-    overwrite(file, at + 100, at + 110)
-    gone = range(MAX_OF_ONE + 2, 2 * MAX_OF_ONE + 3)
+    kept, gone = with_a_damaged_dictionary(file)
     assert salvaged(file) == [one for one in kept if one.offset not in gone]
 
 

@@ -156,11 +156,9 @@ class Salvage:
             return
         self.newest = max(self.newest, row.number)
         checksum = known if known is not None else checksum_of(entry)
-        of_packet = (row.number, key, added, source, serial, form, packetless, *stored)
-        if (
-            connection.execute(INSERT_AGAIN, (*of_packet, monotonic, boot, address, entry.origin, checksum)).rowcount
-            > 0
-        ):
+        of_packet = (row.number, key, added, source, serial, form, packetless, stored.raw)
+        others = (monotonic, boot, address, entry.origin, checksum, stored.dictionary, stored.size)
+        if connection.execute(INSERT_AGAIN, (*of_packet, *others)).rowcount > 0:
             sizes.append((row.number, len(packet)))
             self._is_again = self._is_again or row.number in self._missing
 

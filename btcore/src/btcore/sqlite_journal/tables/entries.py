@@ -29,9 +29,10 @@ INSERT = """INSERT INTO entry
 """An entry whose packet is stored as it came."""
 
 INSERT_STORED = """INSERT INTO entry
-    (offset, key, added, source, serial, format, packetless, raw, dictionary, size, monotonic, boot, address, origin,
-    checksum)
+    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin, checksum,
+    dictionary, size)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+"""One that may be compressed."""
 
 INSERT_AGAIN = INSERT_STORED.replace("INSERT", "INSERT OR IGNORE", 1)
 
@@ -72,8 +73,6 @@ def insert(
 
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
-    if newest_key is not None and len(entries) == 1 and entries[0].key > newest_key:
-        return Appended([_insert_one(connection, entries[0], added, dictionaries)])
     are_newest = _are_newest(entries, newest_key)
     if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added)
@@ -161,16 +160,15 @@ def insert_again(
     return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
 
 
-def _values(offset: Offset | None, entry: Entry, added: int) -> tuple[object, ...]:
-    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
+def _values(offset: Offset | None, entry: Entry, added: int, raw: bytes | None = None) -> tuple[object, ...]:
+    """Return the values of `INSERT`; `raw` is the packet as it is stored, where that is not as it came."""
+    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw if raw is None else raw)
     others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
     return (offset, entry.key, added, *of_packet, *others)
 
 
 def _values_stored(offset: Offset | None, entry: Entry, added: int, stored: Stored) -> tuple[object, ...]:
-    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, *stored)
-    others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
-    return (offset, entry.key, added, *of_packet, *others)
+    return (*_values(offset, entry, added, stored.raw), stored.dictionary, stored.size)
 
 
 def _at(entry: Entry, offset: Offset) -> Entry:
