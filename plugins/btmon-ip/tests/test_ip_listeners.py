@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import itertools
 import logging
 import os
 import re
@@ -10,12 +11,13 @@ import resource
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from btcore import Chunk, Context, Retry
-from btmon_ip.descriptors import max_open_connections
+from btmon_ip.descriptors import RESERVED_DESCRIPTORS, max_open_connections
 from btmon_ip.server import TcpServer
 
 PATIENCE = 20.0
@@ -104,21 +106,31 @@ def test_starting_again(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @contextlib.contextmanager
-def few_files(more: int) -> Iterator[None]:
-    """Allow this process to open only so many more files."""
+def bound_of_files(bound: int) -> Iterator[None]:
+    """Let this process have descriptors below a number only."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (bound, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def few_files(more: int) -> contextlib.AbstractContextManager[None]:
+    """Allow this process to open only so many more files; those that are open need not be numbered without a gap."""
+    used = open_files()
+    free = (number for number in itertools.count() if number not in used)
+    return bound_of_files(next(itertools.islice(free, more, None)))
+
+
+def open_files() -> set[int]:
+    """Return the descriptors of this process; the one that lists them is gone again."""
+    return {int(path.name) for path in list(Path("/proc/self/fd").iterdir()) if path.is_symlink()}
+
+
 def test_the_bound_of_open_files_is_raised() -> None:
     """As far as the system lets it, where fewer connections than the setting allows could be open; else it stays."""
-    with few_files(50):
+    with bound_of_files(len(open_files()) + RESERVED_DESCRIPTORS + 50):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert max_open_connections(10) == 10
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
