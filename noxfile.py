@@ -41,9 +41,13 @@ def tools(*groups: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(WORKSPACE, *groups)
 
 
-def folders(*packages: str) -> list[str]:
-    """Return packages of the workspace as pip is told them."""
-    return [f"./{package}" for package in packages]
+def install(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:
+    """Install dependency groups and packages of the workspace.
+
+    What builds a package comes first, once: pip would install it anew for each package, which takes four times as long.
+    """
+    session.install("--quiet", *tools("build", *groups))
+    session.install("--quiet", "--no-build-isolation", *(f"./{package}" for package in packages))
 
 
 def install_debian_packages(session: nox.Session) -> None:
@@ -104,7 +108,7 @@ def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run a simulated house and its last year into SQLite and the pages of the dashboard, until Ctrl-C."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard", "plugins/btmon-watch"))
+    install(session, "btcore", *DEFAULT_SET, "plugins/btmon-dashboard", "plugins/btmon-watch")
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 
@@ -121,7 +125,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types, strictly; test folders one by one, as they are no packages."""
-    session.install("--quiet", *tools("dev"), *folders(*PACKAGES))
+    install(session, *PACKAGES, groups=("dev",))
     session.run("mypy")
     for folder in TESTS:
         if any((ROOT / folder).rglob("*.py")):
@@ -131,7 +135,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the manual as a site into build/manual: a broken link, or a page without a place, is an error."""
-    session.install("--quiet", *tools("docs"), *folders(*PACKAGES))
+    install(session, *PACKAGES, groups=("docs",))
     # the theme's makers announce their next product at each build
     session.run("mkdocs", "build", "--quiet", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
@@ -140,7 +144,7 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests; `nox -s tests -- -m "not servers"` for those that start nothing."""
     install_debian_packages(session)
-    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
+    install(session, *PACKAGES, groups=("test",))
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
     keep_bytecode(session)
@@ -150,7 +154,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def thorough(session: nox.Session) -> None:
     """Run the tests that start nothing with all the examples that property tests are meant to try."""
-    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
+    install(session, *PACKAGES, groups=("test",))
     session.run(
         *("pytest", "--numprocesses", "auto", "-m", "not servers", "--hypothesis-profile", "thorough"),
         *session.posargs,
@@ -161,7 +165,7 @@ def thorough(session: nox.Session) -> None:
 def homeassistant(session: nox.Session) -> None:
     """Install a real Home Assistant, the newest for this Python, and see what it makes of meters: some minutes."""
     install_debian_packages(session)
-    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, *HOME_ASSISTANT))
+    install(session, "btcore", *DEFAULT_SET, *HOME_ASSISTANT, groups=("test",))
     home = Path(session.create_tmp()) / "home-assistant"
     session.run("python", "-m", "venv", str(home))
     session.run(str(home / "bin" / "pip"), "install", "--quiet", "homeassistant", "paho-mqtt<3", external=True)
@@ -173,14 +177,14 @@ def homeassistant(session: nox.Session) -> None:
 def pictures(session: nox.Session) -> None:
     """Make the README's pictures again, from the demonstration as it runs."""
     install_debian_packages(session)
-    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
+    install(session, "btcore", *DEFAULT_SET, "plugins/btmon-dashboard", groups=("test",))
     session.run("python", "tests/real/pictures.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def versions(session: nox.Session) -> None:
     """Run the tests that start nothing on every Python that is supported."""
-    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
+    install(session, *PACKAGES, groups=("test",))
     session.run("pytest", "--numprocesses", "auto", "-m", "not servers", *session.posargs)
 
 
@@ -202,7 +206,7 @@ def sdists(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory against a peer in the same run: a table; `--json FILE`, `--compare REV`, `--page`."""
-    session.install("--quiet", *tools("peer"), *folders("btcore", *DEFAULT_SET))
+    install(session, "btcore", *DEFAULT_SET, groups=("peer",))
     keep_bytecode(session)
     session.run("python", "tests/bench/run.py", *session.posargs)
 
@@ -211,15 +215,13 @@ def bench(session: nox.Session) -> None:
 def bench_sinks(session: nox.Session) -> None:
     """Measure what reaches the disk for a packet, and what the sinks for servers and RRD files do."""
     install_debian_packages(session)
-    session.install("--quiet", *tools("rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
+    install(session, "btcore", *DEFAULT_SET, "plugins/btmon-rrd", groups=("rrd",))
     session.run("python", "tests/bench/written.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
-    session.install(
-        "--quiet", *tools("test"), *folders("plugins/btmon-mqtt", "plugins/btmon-mysql", "plugins/btmon-sql")
-    )
+    install(session, "plugins/btmon-mqtt", "plugins/btmon-mysql", "plugins/btmon-sql", groups=("test",))
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})
-    session.install("--quiet", *folders("plugins/btmon-dashboard"))
+    install(session, "plugins/btmon-dashboard")
     session.run("python", "tests/bench/dashboard.py", "--years", "1", env={"PYTHONPATH": "tests"})
 
 
@@ -227,9 +229,7 @@ def bench_sinks(session: nox.Session) -> None:
 def bench_fleet(session: nox.Session) -> None:
     """Measure a fleet: houses to a NATS stream, that to PostgreSQL, the whole way, and what a leader's death costs."""
     install_debian_packages(session)
-    session.install(
-        "--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-nats", "plugins/btmon-sql")
-    )
+    install(session, "btcore", *DEFAULT_SET, "plugins/btmon-nats", "plugins/btmon-sql", groups=("test",))
     for script in ("fleet.py", "deliverers.py"):
         session.run("python", f"tests/bench/{script}", *session.posargs, env={"PYTHONPATH": "tests"})
 
@@ -238,7 +238,7 @@ def bench_fleet(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Fuzz each parser of what comes from outside: for a minute, or `nox -s fuzz -- SECONDS [PARSER ...]`."""
     plugins = ["plugins/btmon-ascii", "plugins/btmon-http"]
-    session.install("--quiet", *tools("test"), *folders("btcore[web]", *DEFAULT_SET, *plugins))
+    install(session, "btcore[web]", *DEFAULT_SET, *plugins, groups=("test",))
     session.install("--quiet", *tools("fuzz"), success_codes=range(256))  # without it, the bytes are made by chance
     session.run("python", "tests/fuzz/run.py", *(session.posargs or ["60"]), env={"PYTHONPATH": "tests"})
 
@@ -247,14 +247,14 @@ def fuzz(session: nox.Session) -> None:
 def power(session: nox.Session) -> None:
     """Cut the power of a simulated disk under the journal: `nox -s power -- --histories N --seed S --seconds T`."""
     install_debian_packages(session)
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
+    install(session, "btcore", *DEFAULT_SET)
     session.run("python", "tests/power/run.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Send from 300 meters on bad connections: nothing may be lost; with `-- --month`, memory over a month."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
+    install(session, "btcore", *DEFAULT_SET)
     keep_bytecode(session)
     script = "month.py" if "--month" in session.posargs else "run.py"
     session.run("python", f"tests/soak/{script}", *session.posargs)
@@ -264,6 +264,6 @@ def soak(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Let everything go wrong for ten minutes, and account for it; or `nox -s chaos -- --minutes 2 --seed 7`."""
     install_debian_packages(session)
-    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, *CHAOS_SINKS))
+    install(session, "btcore", *DEFAULT_SET, *CHAOS_SINKS, groups=("test",))
     keep_bytecode(session)
     session.run("python", "tests/chaos/run.py", *session.posargs)
