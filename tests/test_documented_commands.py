@@ -5,6 +5,7 @@ import configparser
 import re
 import shlex
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -33,7 +34,6 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(ROOT.glob("plugins/*/README.md")),
 ]
-WRITTEN = written()
 FROM_BTMON = ROOT / "docs" / "from-btmon.md"
 """The page that has btmon's settings beside btcore's."""
 USING = (ROOT / "docs" / "using.md").read_text()
@@ -61,6 +61,7 @@ def settings_of_tables(kind: Kind, plugin: str) -> set[str]:
     return {"use"} | names(settings_of(cls)) | names(core_settings(kind, cls))
 
 
+@cache
 def known_settings() -> set[str]:
     """Return the keys that any table of what is installed may have, and those of the top level."""
     plugins = [one.load() for rivals in installed().values() for one in rivals]
@@ -74,16 +75,13 @@ def within(cls: type) -> list[Setting]:
     return list(settings_of(cls)) if attrs.has(cls) else []
 
 
-DURATIONS = sorted(
-    {
-        entry.name
-        for rivals in installed().values()
-        for one in rivals
-        for entry in [*within(one.load()), *core_settings("sink", object), *core_settings("source", object)]
-        if entry.annotation is Duration
-    }
-)
-"""Settings whose number needs a unit."""
+@cache
+def durations() -> list[str]:
+    """Return the settings whose number needs a unit."""
+    plugins = [one.load() for rivals in installed().values() for one in rivals]
+    of_plugins = [entry for cls in plugins for entry in within(cls)]
+    entries = [*of_plugins, *core_settings("sink", object), *core_settings("source", object)]
+    return sorted({entry.name for entry in entries if entry.annotation is Duration})
 
 
 @pytest.mark.parametrize(("page", "words"), sorted(set(COMMANDS)), ids=str)
@@ -103,7 +101,7 @@ def test_every_toml_of_the_pages_is_toml(page: Path) -> None:
     """What is to be written into a site.toml can be read, and a number that is a duration has its unit."""
     for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
         tomli.loads(text)
-        assert not re.search(rf"^#? ?({'|'.join(DURATIONS)}) = [1-9]", text, re.MULTILINE)
+        assert not re.search(rf"^#? ?({'|'.join(durations())}) = [1-9]", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -143,9 +141,9 @@ def test_every_setting_of_the_core_has_a_row(kind: Kind) -> None:
 def test_every_link_of_the_pages_leads_somewhere(page: Path) -> None:
     """A link to a file of the tree is to one that there is, or to a page that the manual writes from the code."""
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
-    written = {str(ROOT / "docs" / name) for name in WRITTEN}
+    from_code = {str(ROOT / "docs" / name) for name in written()}
     there = [link for link in links if "://" in link or (page.parent / link).exists()]
-    assert [link for link in links if link not in there and str(page.parent / link) not in written] == []
+    assert [link for link in links if link not in there and str(page.parent / link) not in from_code] == []
 
 
 def test_the_unit_runs_what_there_is() -> None:

@@ -21,7 +21,6 @@ from btcore.config.site import core_settings, site_settings
 from btcore.settings import Kind
 
 PAGES = pages()
-WRITTEN = written()
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("polarity-*.svg"))
 
 
@@ -43,7 +42,7 @@ def tree(root: Path, **files: str) -> Path:
 def test_every_page_is_in_the_navigation_once() -> None:
     """A page of the repository, and one that is written from the code, is found by the navigation."""
     named = list(named_pages(navigation()))
-    assert sorted(named) == sorted({*PAGES, *WRITTEN})
+    assert sorted(named) == sorted({*PAGES, *written()})
     assert ROOT == PAGES_ROOT
 
 
@@ -96,7 +95,7 @@ def test_no_link_leads_out_of_the_manual(page: str) -> None:
 def leads_somewhere(place: str) -> bool:
     """Whether a page or a picture has this place."""
     place = posixpath.normpath(place)
-    return place in {*PAGES, *WRITTEN} or (ROOT / "docs" / place).is_file()
+    return place in {*PAGES, *written()} or (ROOT / "docs" / place).is_file()
 
 
 def test_a_list_stands_apart_from_its_paragraph(tmp_path: Path) -> None:
@@ -166,7 +165,7 @@ def test_every_command_and_option_is_in_the_reference(name: str) -> None:
 
 def test_the_reference_knows_nothing_of_whoever_builds_it() -> None:
     """No page that is written from the code has a path of the machine that writes it."""
-    assert [page for page, text in WRITTEN.items() if str(Path.home()) in text or str(ROOT) in text] == []
+    assert [page for page, text in written().items() if str(Path.home()) in text or str(ROOT) in text] == []
 
 
 def test_a_cell_shows_what_would_be_markup() -> None:

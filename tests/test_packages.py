@@ -7,6 +7,7 @@ All of this holds for the next package too: `packages.py` finds it by its folder
 import pkgutil
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,7 +20,6 @@ from btcore.discovery import COMMANDS, DISTRIBUTIONS
 from btcore.version import __version__
 
 WORKSPACE: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK: dict[str, Any] = tomllib.loads((ROOT / "uv.lock").read_text())
 
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
@@ -42,6 +42,12 @@ BY_THEIR_OWN_NAME = {
     *("nats", "nats-stream"),
 }
 """Plugins that nobody looks for under another name of btmon's."""
+
+
+@cache
+def lock() -> dict[str, Any]:
+    """Return what uv has locked; to read it takes as long as to import fifty modules of tests."""
+    return tomllib.loads((ROOT / "uv.lock").read_text())
 
 
 each_package = pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
@@ -162,7 +168,7 @@ def test_the_workspace_s_lists_have_every_package() -> None:
 
 def test_the_lock_takes_everything_from_the_public_index() -> None:
     """No address in uv.lock is of a mirror that only one machine or company reaches."""
-    for package in LOCK["package"]:
+    for package in lock()["package"]:
         source = package["source"]
         assert "editable" in source or source == {"registry": "https://pypi.org/simple"}
         archives = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else [])]
@@ -172,7 +178,7 @@ def test_the_lock_takes_everything_from_the_public_index() -> None:
 @each_package
 def test_the_lock_is_of_the_dependencies_that_there_are(package: Package) -> None:
     """uv.lock was written after the package's dependencies had last changed; `uv lock` writes it."""
-    (locked,) = (one for one in LOCK["package"] if one["name"] == package.name)
+    (locked,) = (one for one in lock()["package"] if one["name"] == package.name)
     assert locked.get("version", package.project.get("version")) == package.project.get("version")
     known = specifiers(locked["metadata"].get("requires-dist", ()))
     assert known == {name: needed.specifier for name, needed in package.requirements.items()} | dict.fromkeys(
@@ -182,7 +188,7 @@ def test_the_lock_is_of_the_dependencies_that_there_are(package: Package) -> Non
 
 def test_the_lock_is_of_the_tools_that_there_are() -> None:
     """uv.lock was written after the workspace's tools had last changed; `uv lock` writes it."""
-    locked = LOCK["manifest"]["dependency-groups"]
+    locked = lock()["manifest"]["dependency-groups"]
     groups = WORKSPACE["dependency-groups"]
     assert {name: specifiers(group) for name, group in locked.items()} == {
         name: {one.name: one.specifier for one in named(members(name)).values()} for name in groups

@@ -7,6 +7,7 @@ A word that is somebody else's is listed below with the module that has it.
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -70,6 +71,8 @@ PHRASES = {
 }
 """What no message, docstring or page says, and what to say."""
 
+ANY_PHRASE = re.compile("|".join(PHRASES), re.IGNORECASE)
+
 NOT_OURS: Mapping[str, set[str]] = {
     "btcore/src/btcore/capture/hex_text.py": {"base", "_base"},  # of a number: 8, 10 or 16
     "btcore/src/btcore/sqlite_journal/tables/schema.py": {"cursor"},  # a table of an earlier version of the file
@@ -101,6 +104,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
+@cache
 def unused_in_name(name: str) -> str | None:
     """Return the word in a name that is not used, if there is one."""
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).strip("_").lower()
@@ -111,9 +115,11 @@ def unused_in_name(name: str) -> str | None:
 
 def unused_in_text(text: str) -> Iterator[str]:
     """Yield each phrase of a text that is not used."""
-    for phrase in PHRASES:
-        for found in re.finditer(phrase, " ".join(text.split()), re.IGNORECASE):
-            yield found[0]
+    plain = " ".join(text.split())
+    if ANY_PHRASE.search(plain):  # few texts have one
+        for phrase in PHRASES:
+            for found in re.finditer(phrase, plain, re.IGNORECASE):
+                yield found[0]
 
 
 def unused_in_module(path: Path) -> set[str]:

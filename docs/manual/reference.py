@@ -6,6 +6,7 @@ They are written when the manual is built, and are not kept: so they cannot be o
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -36,6 +37,7 @@ TABLES: Mapping[str, tuple[str, type]] = {
 HEADINGS: Mapping[Kind, str] = {"source": "Sources", "sink": "Sinks", "decoder": "Decoders"}
 
 
+@cache
 def written() -> dict[str, str]:
     """Return the text of each page that is written from the code, by its place in the manual."""
     return {CONFIGURATION: configuration(), COMMAND_LINE: commands(), OVERVIEW: overview()}
@@ -141,6 +143,7 @@ def _package(one: PluginInfo, folder: str) -> str:
 # --- commands
 
 
+@cache
 def commands() -> str:
     """Return the page of the command line: each command with all of its options."""
     lines = ["# The command line", "", WRITTEN, "`btcore COMMAND --help` shows the same. Exit codes: [Using"]

@@ -6,6 +6,7 @@ PYTHONPATH=tests python -m helpers.option_table    writes it into the page
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from btmon_migrate.given import Doubts, Options
 from btmon_migrate.options import OPTIONS
@@ -84,6 +85,7 @@ REMARKS: Mapping[str, str] = {
 """What is to be said of an option: why it has no key, or how it differs."""
 
 
+@cache
 def table() -> str:
     """Return the table, a line for each option of btmon."""
     recorded = json.loads((ROOT / "tests" / "golden" / "btmon" / "options.json").read_text())["options"]

@@ -26,7 +26,7 @@ def host_problems(instance: Any, *names: str) -> Iterator[Problem]:  # noqa: ANN
     """Yield a problem for each of these settings that is not the name or the address of one host, and no more."""
     for name in names:
         host = getattr(instance, name)
-        if not host or re.search(r"[\s/@\[\]]", host) or (":" in host and not _is_ipv6(host)):
+        if not _is_host(host):
             yield Problem(f"expected a name or an address, without a port, found {host!r:.80}", name)
 
 
@@ -37,11 +37,23 @@ def timeout_problems(instance: Any, *names: str) -> Iterator[Problem]:  # noqa: 
             yield Problem("expected more than 0 s, and at most 10 min", name)
 
 
-def _is_ipv6(host: str) -> bool:
-    from ipaddress import IPv6Address  # noqa: PLC0415 - few hosts are written so
+def _is_host(host: str) -> bool:
+    if not host or re.search(r"[\s/@\[\]]", host):
+        return False
+    if _is_address(host):
+        return True
+    try:
+        return ":" not in host and bool(host.encode("idna"))
+    except UnicodeError:  # a part of the name is empty or too long: to look it up would raise this, at each attempt
+        return False
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is no name: those have an encoding, whose tables of letters few need."""
+    from ipaddress import ip_address  # noqa: PLC0415 - few plugins have a host
 
     try:
-        IPv6Address(host)
+        ip_address(host)
     except ValueError:
         return False
     return True

@@ -379,6 +379,7 @@ def test_a_connection_lost_while_asking(device: Device) -> None:
         {"idle_timeout": -1},
         {"poll_interval": -1},
         {"host": "a..b"},
+        {"host": "meter/1"},
     ],
 )
 def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:

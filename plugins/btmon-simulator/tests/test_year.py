@@ -54,7 +54,7 @@ def test_mains_is_the_net_of_all_others(moment: int) -> None:
 def test_the_same_seed_makes_the_same_house() -> None:
     """A seed is a house; another seed is another."""
     assert YearHouse(1).at(12_345_678) == year_house(1).at(12_345_678)
-    assert YearHouse(1).at(12_345_678) != year_house(2).at(12_345_678)
+    assert year_house(1).at(12_345_678) != year_house(2).at(12_345_678)
 
 
 def test_the_year_has_seasons() -> None:

@@ -71,6 +71,7 @@ class Salvage:
         self._in_log: dict[int, bytes] | None = None
         self._found = FoundCheckpoints()
         self._sources: dict[str, tuple[Any, ...]] = {}
+        self._dictionaries: dict[Offset, tuple[bytes, bool]] = {}  # those that a portion has asked for
         self._missing: set[Offset] = set()  # dictionaries that were not there when an entry needed them
         self._is_again = False  # some of them came later: the entries are looked at again
         self._rows = self._read()
@@ -80,6 +81,7 @@ class Salvage:
         """Bring some of it in, in one transaction; it is done again where that fails. Raises OSError, Unavailable."""
         self._portion = self._portion or list(islice(self._rows, PORTION))
         sizes: list[tuple[Offset, int]] = []
+        self._dictionaries.clear()  # the last portion may have failed: what it brought in is not there then
         with transaction() as connection:
             for row in self._portion:
                 self._take(connection, row, sizes)
@@ -166,13 +168,20 @@ class Salvage:
         """Return a packet as it came, and how it is to be stored. Where its dictionary is still to be found: None."""
         if not stored.dictionary:
             return stored.raw, stored
-        found = select(connection, "offset = ?", (stored.dictionary,), set())
-        if not found:
+        found = self._dictionary(connection, stored.dictionary)
+        if found is None:
             self._missing.add(stored.dictionary)
             return None, stored
-        packet = unpacked(stored, found[0].raw)
-        is_compressed = connection.execute(IS_COMPRESSED, (stored.dictionary,)).fetchone()[0]
+        dictionary, is_compressed = found
+        packet = unpacked(stored, dictionary)
         return packet, Stored(packet or b"") if is_compressed else stored  # the tail may have brought it in so
+
+    def _dictionary(self, connection: sqlite3.Connection, offset: Offset) -> tuple[bytes, bool] | None:
+        """Return a packet that others need, and whether it is compressed itself; None where it is not there (yet)."""
+        if offset not in self._dictionaries and (found := select(connection, "offset = ?", (offset,), set())):
+            is_compressed = connection.execute(IS_COMPRESSED, (offset,)).fetchone()[0]
+            self._dictionaries[offset] = found[0].raw, bool(is_compressed)
+        return self._dictionaries.get(offset)
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         """Bring in what there may be several versions of."""

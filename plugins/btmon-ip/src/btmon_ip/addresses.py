@@ -5,30 +5,18 @@ import ipaddress
 import socket
 from typing import Any
 
+from btcore import host_problems
+
 LAST_PORT = 65_535
 ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what a configuration may say
 KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
 """Ask a silent peer after a minute whether it is there, and give it two more to say so."""
 
 
-def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa: ANN401 - attrs' own type
-    """Validate a setting `host`: an address or a name, and no more. Raises ValueError."""
-    try:
-        if ":" in value:
-            ipaddress.IPv6Address(value)
-        if value and not _is_address(value):
-            value.encode("idna")
-    except ValueError:
-        raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
-
-
-def _is_address(host: str) -> bool:
-    """Whether a host is no name: those have an encoding, whose tables of letters few need."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+def check_host(instance: object, attribute: Any, value: str) -> None:  # noqa: ANN401 - attrs' own type
+    """Validate a setting `host`: an address or a name, and no more, or empty. Raises ValueError."""
+    for problem in host_problems(instance, attribute.name) if value else ():
+        raise ValueError(problem.message)
 
 
 def claimed_addresses(host: str) -> list[str]:

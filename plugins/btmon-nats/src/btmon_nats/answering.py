@@ -19,6 +19,7 @@ from btmon_nats.connection import Connection
 from btmon_nats.messages import NotAMessage, decode
 from btmon_nats.questions import MAX_ASKED, answer, refusal, stored_subject
 from btmon_nats.refusals import meaning
+from btmon_nats.repetition import Repetition
 
 QUEUE = "archive"
 """Of several that answer for an archive, one gets a question."""
@@ -44,7 +45,7 @@ class Answering:
     sink: Table
     say: Say
     _is_open: bool = attrs.field(default=False, init=False)
-    _reported: str = attrs.field(default="", init=False)
+    _failure: Repetition = attrs.field(factory=Repetition, init=False)
 
     def run(self, stop: Event) -> None:
         """Answer until a stop. Raises BtcoreError where a person has to act."""
@@ -65,7 +66,7 @@ class Answering:
             questions = self.connection.use_client(
                 lambda client: client.subscribe(stored_subject(self.stream, "*"), QUEUE, pending_msgs_limit=MAX_WAITING)
             )
-            self._reported = ""
+            self._failure.end()
             self.say(f"answering for stream {self.stream} at {self.connection.login.address}, by {self.sink.name}")
             while not stop.is_set():
                 if message := self.connection.use_client(lambda _client: _next(questions)):
@@ -94,13 +95,12 @@ class Answering:
         except BtcoreError as error:
             self._report(f"{self.sink.name}: {error}")
             return refusal(f"{self.sink.name} cannot be asked now; its log says why")
-        self._reported = ""
+        self._failure.end()
         return answer(readings, stored)
 
     def _report(self, text: str) -> None:
         """Say why it fails, not at each question of each house, or each try, again."""
-        if text != self._reported:
-            self._reported = text
+        if self._failure.is_new(text):
             self.say(text)
 
     def _call(self, hook: str, **given: object) -> list[tuple[str, int]]:

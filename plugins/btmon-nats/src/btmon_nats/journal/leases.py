@@ -22,6 +22,7 @@ from threading import Event, Lock, Thread
 from btcore.journal import Unavailable
 from btcore.journal.partitions import Share
 from btmon_nats.journal.records import Records, token
+from btmon_nats.repetition import Repetition
 from btmon_nats.stream import LEASE
 
 log = logging.getLogger("btcore")
@@ -50,7 +51,7 @@ class Leases:
         self._renewed = -math.inf
         self._lock = Lock()
         self._stop = Event()
-        self._failure: type[Exception] | None = None
+        self._failure = Repetition()
         self._thread: Thread | None = None
 
     def hold(self, sinks: Sequence[str], working: Collection[Share], unfit: Collection[str] = ()) -> frozenset[Share]:
@@ -87,7 +88,7 @@ class Leases:
     def _turn(self) -> None:
         try:
             self._work()
-            self._failure = None
+            self._failure.end()
         except Unavailable as error:
             log.log(
                 self._level(error, logging.WARNING),
@@ -100,9 +101,7 @@ class Leases:
 
     def _level(self, error: Exception, first: int) -> int:
         """Return at which level to log a failure: one that comes again and again is logged once."""
-        level = logging.DEBUG if type(error) is self._failure else first
-        self._failure = type(error)
-        return level
+        return first if self._failure.is_new(type(error)) else logging.DEBUG
 
     def _work(self) -> None:
         began = time.monotonic()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from btcore.journal.partitions import Share
 from btmon_nats.journal.cluster import Cluster
+from btmon_nats.repetition import Repetition
 from btmon_nats.stream import bucket_of, mark_of, partitions_in
 
 log = logging.getLogger("btcore")
@@ -25,7 +26,7 @@ class Renewal:
         self._partitions = partitions
         self._restart = restart
         self._mark = ""
-        self._reported = ""
+        self._failure = Repetition()
         self._have_workers_ended = False
         self.is_due = False
 
@@ -59,12 +60,12 @@ class Renewal:
             self._cluster.use_anyway(lambda jetstream: jetstream.stream_info(f"KV_{bucket_of(stream)}"))
             self._cluster.refusal = ""
             self._restart(mark_of(info))
-            self._mark, self.is_due, self._reported = mark_of(info), False, ""
+            self._mark, self.is_due = mark_of(info), False
+            self._failure.end()
 
     def _report(self, level: int, text: str) -> None:
         """Log it once: it is looked at each second."""
-        if text != self._reported:
-            self._reported = text
+        if self._failure.is_new(text):
             log.log(level, "%s", text)
 
 
