@@ -91,7 +91,8 @@ def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictio
 
 def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
     if dictionaries.are_too_many():
-        return _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
+        dictionaries.newest = int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0)
+        return _at(entry, dictionaries.newest)
 
     def insert_as(stored: Stored) -> Offset:
         return int(connection.execute(INSERT_STORED, _values_stored(None, entry, added, stored)).lastrowid or 0)
@@ -157,7 +158,9 @@ def insert_again(
         done = connection.execute(INSERT_AGAIN, _values_stored(entry.offset, entry, added, stored))
         return entry.offset if done.rowcount > 0 else None
 
-    return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
+    if dictionaries is None:
+        return insert_as(Stored(entry.raw)) is not None
+    return dictionaries.insert(entry, insert_as, entry.offset) is not None
 
 
 def _values(offset: Offset | None, entry: Entry, added: int, raw: bytes | None = None) -> tuple[object, ...]:
