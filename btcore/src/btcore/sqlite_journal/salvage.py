@@ -24,7 +24,7 @@ from btcore.sqlite_journal.tables.compression import Stored, unpacked
 from btcore.sqlite_journal.tables.entries import INSERT_AGAIN, select
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
-from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
+from btcore.sqlite_journal.tables.sinks import dead_letter_offsets, is_lifetime
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
@@ -135,7 +135,8 @@ class Salvage:
         elif row.number == 0 and _fits_or_is_earlier(values, CHECKPOINT) and self._is_old(values[1], values[2]):
             self._found.take_checkpoint(values)
         elif row.number == 0 and _fits_or_is_earlier(values, BASELINE) and self._is_old(values[2]):
-            self._found.take_baseline(values)
+            if is_lifetime(str(values[3])):
+                self._found.take_baseline(values)
         elif row.number == 0 and _fits(values, METER):
             connection.execute(KEEP_METER, values)
         elif row.number == 0 and _fits(values, SOURCE):
