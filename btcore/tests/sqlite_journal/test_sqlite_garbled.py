@@ -10,8 +10,9 @@ from helpers.journal_damage import overwrite
 from helpers.journal_entries import dead_letter, raw_entry
 
 from btcore.errors import Unavailable
-from btcore.journal import START, Baseline, Checkpoint, Damage, Entry, Retention
+from btcore.journal import START, Baseline, Checkpoint, Damage, Entry, Lag, Retention
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.testing import wait_for
 
 SINK = "sink.roof"
 
@@ -143,3 +144,53 @@ def test_who_only_looks_is_told_of_garbled_tables(file: Path) -> None:
     with pytest.raises(Unavailable, match="damaged"):
         SqliteJournal(file, mends=False)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage", ["examined = 55", "offset = 41", "offset = 5000", "settings = 'b'", "examined = 1 << 50", "checksum = 7"]
+)
+def test_a_garbled_checkpoint_passes_over_no_reading(file: Path, damage: str) -> None:
+    """A sink looks again at what it has not had for certain, and a clean-up takes nothing of that."""
+    kept = fill(file)
+    change(file, f"UPDATE checkpoint SET {damage}")
+    with closing(SqliteJournal(file)) as journal:
+        told: list[Damage] = []
+        for _ in range(5):
+            try:
+                found = journal.checkpoint(SINK)
+                break
+            except Unavailable:
+                told += journal.inspect()
+        assert found is not None
+        assert found.offset <= 41
+        assert found.examined == found.offset
+        assert found.baselines == {"1": Baseline(40, {"wh_total": 7})}
+        assert [one.lost for one in told] == [0]
+        list(journal.apply_retention([SINK], Retention(age=-1)))
+        assert list(journal.read(found.offset, 100)) == kept[found.offset :]
+        assert list(journal.check()) == []
+        assert journal.append([raw_entry(KEPT + 1, bytes(200))]).kept
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE block SET bytes = 1 << 40", "DELETE FROM block", "UPDATE checkpoint SET examined = 55"]
+)
+def test_what_nobody_reads_is_found_in_the_background(file: Path, damage: str) -> None:
+    """A running program whose file somebody has written to tells it, and mends it from memory and the file."""
+    kept = fill(file)
+    with closing(SqliteJournal(file)) as journal:
+        before = journal.checkpoint(SINK)
+        journal.inspect()
+        change(file, damage)
+        journal._mender.suspicions.check_soon()
+        told: list[Damage] = []
+
+        def is_mended() -> bool:
+            told.extend(journal.inspect())
+            return any(one.lost == 0 for one in told)
+
+        wait_for(is_mended, "the damage to be told", 8)
+        assert journal.checkpoint(SINK) == before
+        assert list(journal.read(START, 100)) == kept
+        assert list(journal.check()) == []
+        assert journal.lag(START) == Lag(KEPT, 200 * KEPT, 1)

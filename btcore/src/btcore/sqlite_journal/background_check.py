@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.journal import START, Offset
+from btcore.sqlite_journal.tables.check import find_contradictions
 from btcore.sqlite_journal.tables.checksum import damage
 from btcore.sqlite_journal.tables.entries import NO_TEXT, select
 
@@ -76,6 +77,7 @@ class BackgroundCheck:
     def _look(self, connection: sqlite3.Connection) -> None:
         for (text,) in connection.execute("PRAGMA integrity_check(1)"):
             self.fault = "" if text == "ok" else " ".join(str(text).split())
+        self.fault = self.fault or next(find_contradictions(connection), "")
         after = START
         while not self.fault and not self._stop.wait(REST):
             rows = connection.execute(

@@ -44,6 +44,8 @@ SEQUENCE = (str, int)
 
 IS_COMPRESSED = "SELECT dictionary FROM entry WHERE offset = ?"
 
+NEWEST_THERE = "SELECT max(offset) FROM entry"
+
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -177,7 +179,8 @@ class Salvage:
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         """Bring in what there may be several versions of."""
-        self._found.bring_in(connection)
+        (newest,) = connection.execute(NEWEST_THERE).fetchone()
+        self._found.bring_in(connection, newest or self.until)
         connection.executemany(KEEP_SOURCE, self._sources.values())
         connection.execute(
             "INSERT OR IGNORE INTO meter SELECT serial, format, min(offset) FROM entry GROUP BY serial, format"

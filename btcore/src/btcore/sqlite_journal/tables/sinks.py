@@ -55,10 +55,16 @@ MAX_IN_CHECKPOINT = 1024
 
 
 def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | None:
-    """Return how far a sink has come."""
+    """Return how far a sink has come. Raises sqlite3.DatabaseError where a baseline is damaged."""
     row = connection.execute(CHECKPOINT, (sink,)).fetchone()
     rows = connection.execute(BASELINES, (sink, MAX_IN_CHECKPOINT)).fetchall()
     return Checkpoint(row[0], {key: _baseline(*found) for key, *found in rows}, *row[1:]) if row else None
+
+
+def raise_if_not_whole(connection: sqlite3.Connection, sink: str) -> None:
+    """Raise sqlite3.DatabaseError where a sink's checkpoint and its baselines are not as they were written."""
+    if not is_whole(connection, sink):
+        raise damage(f"the checkpoint of {sink} and its baselines are of two moments")
 
 
 @frozen
