@@ -58,14 +58,16 @@ def history(changes: list[dict[str, int]]) -> tuple[list[Checkpoint], Rows, Rows
     return past[1:], checkpoints, baselines
 
 
-def brought_in(connection: sqlite3.Connection, checkpoints: Rows, baselines: Rows) -> Checkpoint | None:
-    """Bring these versions into a journal; return what the sink then has."""
+def brought_in(
+    connection: sqlite3.Connection, checkpoints: Rows, baselines: Rows, newest: int = 1000
+) -> Checkpoint | None:
+    """Bring these versions into a journal that had come to an offset; return what the sink then has."""
     found = FoundCheckpoints()
     for row in checkpoints:
         found.take_checkpoint(row)
     for row in baselines:
         found.take_baseline(row)
-    found.bring_in(connection)
+    found.bring_in(connection, newest)
     assert is_whole(connection, SINK)
     return read_checkpoint(connection, SINK)
 
@@ -112,6 +114,17 @@ def test_where_nothing_belongs_together_the_newest_is_taken(connection: sqlite3.
     past, checkpoints, baselines = history([{"1": 1}, {"1": 2}, {"1": 3}])
     found = brought_in(connection, checkpoints[2:], baselines[:1])
     assert found == attrs.evolve(past[2], baselines=past[0].baselines)
+
+
+def test_where_nothing_belongs_together_no_reading_is_passed_over(connection: sqlite3.Connection) -> None:
+    """What was examined is looked at again; a checkpoint after the newest reading goes back to its baselines."""
+    past, checkpoints, baselines = history([{"1": 1}, {"1": 2}, {"1": 3}])
+    [(sink, offset, _, *others)] = checkpoints[2:]
+    found = brought_in(connection, [(sink, offset, offset + 7, *others)], baselines)
+    assert found == past[2]
+    with new_file() as other:
+        found = brought_in(other, [(sink, offset + 7, offset + 7, *others)], baselines, newest=3)
+    assert found == past[2]
 
 
 def test_a_garbled_checkpoint_is_not_believed(connection: sqlite3.Connection) -> None:

@@ -207,6 +207,34 @@ def test_a_dictionary_stays_as_long_as_it_is_needed(journal: SqliteJournal, monk
     assert list(journal.check()) == []
 
 
+@pytest.mark.parametrize("at_once", [1, 20])
+def test_what_comes_long_after_its_like_does_not_need_it(file: Path, at_once: int) -> None:
+    """However many entries of others come between: a clean-up that looks no further than the span costs nothing."""
+    others = [raw_entry(key, key.to_bytes(8, "big") + bytes(57), "2") for key in range(2, 2002)]
+    with closing(SqliteJournal(file)) as journal:
+        journal.append([alike(1)])
+        for first in range(0, len(others), at_once):
+            journal.append(others[first : first + at_once])
+        kept = fill(journal, range(2002, 2004))
+        journal.commit("a", Checkpoint(2001, {}, 2001))
+        forget(journal, ["a"])
+        assert list(journal.read(2001, 10)) == kept
+        assert list(journal.check()) == []
+
+
+def test_what_is_restored_long_after_its_like_does_not_need_it(file: Path) -> None:
+    """What the tail brings back after a death is as near to its dictionary as what was appended."""
+    journal = MortalJournal(file)
+    fill(journal, range(1, 2))
+    for key in range(2, 2002):
+        journal.append([raw_entry(key, key.to_bytes(8, "big") + bytes(57), "2")])
+    kept = fill(journal, range(2002, 2004))
+    journal.die()
+    with closing(MortalJournal(file)) as again:
+        assert list(again.read(2001, 10)) == kept
+    assert [dictionary for _, dictionary, _, _ in rows(file)][-2:] == [0, 2002]
+
+
 # --- damage
 
 

@@ -49,6 +49,7 @@ class HeardMeters:
         """Begin without a meter."""
         self._lock = Lock()
         self._meters: OrderedDict[str, HeardMeter] = OrderedDict()
+        self._streams: dict[str, set[str]] = {}  # of each stream that has not ended, the meters heard on it last
 
     def add(self, stream: str, packets: Sequence[tuple[Packet, datetime]]) -> None:
         """Take note of packets, each with the time at which it came in: of each meter, the last counts."""
@@ -57,17 +58,28 @@ class HeardMeters:
             last.setdefault(packet.serial, (packet, time))
         with self._lock:
             for serial, (packet, time) in reversed(last.items()):
+                before = self._meters.get(serial)
+                if before is None or before.stream != stream:
+                    self._leave_stream(before)
+                    self._streams.setdefault(stream, set()).add(serial)
                 self._meters[serial] = HeardMeter(serial, stream, packet.format, time, _clock(packet))
                 self._meters.move_to_end(serial)
                 if len(self._meters) > MAX_METERS:
-                    self._meters.popitem(last=False)
+                    self._leave_stream(self._meters.popitem(last=False)[1])
+
+    def _leave_stream(self, meter: HeardMeter | None) -> None:
+        if meter is None or meter.stream is None:
+            return
+        serials = self._streams[meter.stream]
+        serials.discard(meter.serial)
+        if not serials:
+            del self._streams[meter.stream]
 
     def end(self, stream: str) -> None:
         """Take note that a stream has ended."""
         with self._lock:
-            for serial, meter in self._meters.items():
-                if meter.stream == stream:
-                    self._meters[serial] = evolve(meter, stream=None)
+            for serial in self._streams.pop(stream, ()):
+                self._meters[serial] = evolve(self._meters[serial], stream=None)
 
     def get(self, serial: str) -> HeardMeter | None:
         """Return a meter; None if it has not been heard."""

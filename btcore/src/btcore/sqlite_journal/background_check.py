@@ -11,7 +11,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.journal import START, Offset
-from btcore.sqlite_journal.tables.entries import select
+from btcore.sqlite_journal.tables.check import find_contradictions
+from btcore.sqlite_journal.tables.checksum import damage
+from btcore.sqlite_journal.tables.entries import NO_TEXT, select
 
 PORTION = 500
 """Entries that are read at once."""
@@ -21,6 +23,12 @@ REST = 0.02
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's codes of a damaged file; a full or busy disk is none."""
+
+DAMAGED_TEXTS = (NO_TEXT, "malformed JSON", "no such column", "no such table", "no such index")
+"""How messages begin that are not SQLite's of damage, and yet say so: a text is none, or the tables are not ours.
+
+Nobody asks for a column that the tables of this version do not have.
+"""
 
 READ_AT_START = (
     "SELECT length(raw) FROM entry WHERE offset IN (SELECT offset FROM baseline)",
@@ -61,7 +69,7 @@ class BackgroundCheck:
             with closing(sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)) as connection:
                 self._connection = connection
                 self._look(connection)
-        except sqlite3.Error as error:  # else it cannot be read now: that is told by whoever needs it
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # else it cannot be read now: told by whoever needs it
             self.fault = str(error) if is_damage(error) else ""
         finally:
             self.is_done = True
@@ -69,6 +77,7 @@ class BackgroundCheck:
     def _look(self, connection: sqlite3.Connection) -> None:
         for (text,) in connection.execute("PRAGMA integrity_check(1)"):
             self.fault = "" if text == "ok" else " ".join(str(text).split())
+        self.fault = self.fault or next(find_contradictions(connection), "")
         after = START
         while not self.fault and not self._stop.wait(REST):
             rows = connection.execute(
@@ -82,8 +91,10 @@ class BackgroundCheck:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether SQLite says that the file is damaged."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+    """Whether an error says that the file is damaged. A UnicodeDecodeError is of a message that quotes its tables."""
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(DAMAGED_TEXTS):
+        return True
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
 
 
 def is_read_error(error: BaseException) -> bool:
@@ -96,9 +107,7 @@ def raise_if_damaged(connection: sqlite3.Connection, *, is_suspect: bool) -> Non
     if is_suspect:
         (text,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if text != "ok":
-            error = sqlite3.DatabaseError(" ".join(str(text).split()))
-            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise error
+            raise damage(" ".join(str(text).split()))
     for statement in READ_AT_START:
         for _ in connection.execute(statement):
             pass

@@ -90,15 +90,18 @@ class OpenJournal:
         try:
             self._open_with_reserve()
             self._raise_if_damaged()
-        except Unavailable as error:
-            if not self._mender.is_journal or not is_damage(error.__cause__):
+            self._mender.opened()
+        except (Unavailable, sqlite3.Error) as error:
+            cause = error.__cause__ if isinstance(error, Unavailable) else error
+            if not self._mender.is_journal or not is_damage(cause):
                 raise
+            self._mender.suspicions.take()  # it is about to be mended
             with self._guarded("open"):
-                self._mender.move_away(f"is damaged ({error.__cause__})")
+                self._mender.move_away(f"is damaged ({cause})")
             if not self._closed:
                 self._close("it is damaged")
             self._open_with_reserve()
-        self._mender.opened()
+            self._mender.opened()
         self._commit()  # what was in the tail is in a file that is whole: it is not needed any more
         self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
 
@@ -175,7 +178,7 @@ class OpenJournal:
             raise
         except OSError as error:
             raise Unavailable(f"cannot {what} the journal {self._file}: {error.strerror or error}") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if is_damage(error) and what != "open":
                 self._mender.suspicions.add(str(error))
             elif is_read_error(error) and what != "open":

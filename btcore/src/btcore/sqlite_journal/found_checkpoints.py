@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from btcore.journal import START, Offset
 from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined
 from btcore.sqlite_journal.tables.sinks import (
     BASELINE_ROWS,
@@ -49,16 +50,16 @@ class FoundCheckpoints:
         full = values if len(values) == len(BASELINE) else (*values, 0)
         _add_version(self._baselines.setdefault(full[0], {}).setdefault(full[1], {}), (full[4], full[2]), full)
 
-    def bring_in(self, connection: sqlite3.Connection) -> None:
-        """Write them into a new file, which may have newer ones already."""
+    def bring_in(self, connection: sqlite3.Connection, newest: Offset) -> None:
+        """Write them into a new file, which may have newer ones already. `newest` is that of its entries."""
         for sink in self._checkpoints.keys() | self._sinks_of(connection):
-            self._bring_in(connection, sink)
+            self._bring_in(connection, sink, newest)
 
     @staticmethod
     def _sinks_of(connection: sqlite3.Connection) -> set[str]:
         return {sink for (sink,) in connection.execute("SELECT sink FROM checkpoint")}
 
-    def _bring_in(self, connection: sqlite3.Connection, sink: str) -> None:
+    def _bring_in(self, connection: sqlite3.Connection, sink: str, newest: Offset) -> None:
         there: list[Found] = connection.execute(BASELINE_ROWS, (sink,)).fetchall()
         kept: list[Found] = connection.execute(CHECKPOINT_ROW, (sink,)).fetchall()
         if kept and _agree(kept[0], there):
@@ -68,7 +69,8 @@ class FoundCheckpoints:
         choices = [
             (one, self._baselines_for(one, there if one in kept else ())) for one in self._newest_first(sink, kept)
         ]
-        checkpoint, baselines = next((choice for choice in choices if _agree(*choice)), choices[0])
+        agreeing = (choice for choice in choices if _agree(*choice))
+        checkpoint, baselines = next(agreeing, None) or (_doubted(*choices[0], newest), choices[0][1])
         connection.execute("DELETE FROM baseline WHERE sink = ?", (sink,))
         connection.execute(KEEP_CHECKPOINT, checkpoint)
         connection.executemany(KEEP_BASELINE, baselines)
@@ -105,6 +107,18 @@ def _newest(versions: Mapping[tuple[int, int], Found], revision: int) -> Found |
     """Return the newest version of a baseline that was written with a checkpoint of this revision, or before."""
     fitting = [number for number in versions if number[0] <= revision]
     return versions[max(fitting)] if fitting else None
+
+
+def _doubted(checkpoint: Found, baselines: Sequence[Found], newest: Offset) -> Found:
+    """Return a checkpoint that nothing confirms so that no reading is passed over for it.
+
+    What it has examined, but not delivered, is looked at again. Where it has come further than there are readings, the
+    baselines say how far it had come.
+    """
+    sink, offset, _, first_unwanted, *others = checkpoint
+    if offset > newest:
+        offset = max((row[2] for row in baselines), default=START)
+    return sink, offset, offset, min(first_unwanted, offset), *others
 
 
 def _agree(checkpoint: Found, baselines: Iterable[Found]) -> bool:

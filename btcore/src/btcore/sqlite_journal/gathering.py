@@ -187,7 +187,7 @@ class Gathering:
 
     def added(self, entries: Sequence[Entry]) -> None:
         """Take note of entries that were added within a change, in their order."""
-        self._last = entries[-1].offset
+        self._last = self.dictionaries.newest = entries[-1].offset
         if self._last_key is not None:
             self._last_key = max(self._last_key, *(entry.key for entry in entries))
 

@@ -46,6 +46,7 @@ from btcore.sqlite_journal.tables.retention import MAX_BASELINES, forget
 from btcore.sqlite_journal.tables.schema import refuse_foreign
 from btcore.sqlite_journal.tables.sinks import (
     forget_dead_letters,
+    raise_if_not_whole,
     read_baseline,
     read_checkpoint,
     read_dead_letters,
@@ -198,9 +199,12 @@ class SqliteJournal(OpenJournal):
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
-        if sink not in self._committed:
+        is_first = sink not in self._committed
+        if is_first:
             self._mender.raise_if_missing(START)
         with self._snapshot() as connection:
+            if is_first:
+                raise_if_not_whole(connection, sink)
             found = read_checkpoint(connection, sink)
         if found is not None:
             self._committed.setdefault(sink, found)

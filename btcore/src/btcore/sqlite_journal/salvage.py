@@ -24,7 +24,7 @@ from btcore.sqlite_journal.tables.compression import Stored, unpacked
 from btcore.sqlite_journal.tables.entries import INSERT_AGAIN, select
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
-from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
+from btcore.sqlite_journal.tables.sinks import dead_letter_offsets, is_lifetime
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
@@ -43,6 +43,8 @@ SOURCE = (str, str)
 SEQUENCE = (str, int)
 
 IS_COMPRESSED = "SELECT dictionary FROM entry WHERE offset = ?"
+
+NEWEST_THERE = "SELECT max(offset) FROM entry"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -137,7 +139,8 @@ class Salvage:
         elif row.number == 0 and _fits_or_is_earlier(values, CHECKPOINT) and self._is_old(values[1], values[2]):
             self._found.take_checkpoint(values)
         elif row.number == 0 and _fits_or_is_earlier(values, BASELINE) and self._is_old(values[2]):
-            self._found.take_baseline(values)
+            if is_lifetime(str(values[3])):
+                self._found.take_baseline(values)
         elif row.number == 0 and _fits(values, METER):
             connection.execute(KEEP_METER, values)
         elif row.number == 0 and _fits(values, SOURCE):
@@ -185,7 +188,8 @@ class Salvage:
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         """Bring in what there may be several versions of."""
-        self._found.bring_in(connection)
+        (newest,) = connection.execute(NEWEST_THERE).fetchone()
+        self._found.bring_in(connection, newest or self.until)
         connection.executemany(KEEP_SOURCE, self._sources.values())
         connection.execute(
             "INSERT OR IGNORE INTO meter SELECT serial, format, min(offset) FROM entry GROUP BY serial, format"

@@ -39,17 +39,22 @@ def find_faults(connection: sqlite3.Connection) -> Iterator[str]:
     yield from (f"the file is damaged: {' '.join(fault.split())}" for fault in faults)
     if faults:
         return  # what could be found besides follows from that
-    (blocks,) = connection.execute(WRONG_SUMS).fetchone()
-    if blocks:
-        yield f"the sums of {plural(blocks, 'block')} are wrong: how far sinks are behind is not shown right"
     for (sink,) in connection.execute(AHEAD):
         yield f"the checkpoint of {sink} is after the newest reading: it gets nothing before the journal is there"
-    for (sink,) in connection.execute("SELECT sink FROM checkpoint").fetchall():
-        if not is_whole(connection, sink):
-            yield f"the checkpoint of {sink} and its baselines are of two moments: energy is missing there, or twice"
+    yield from find_contradictions(connection)
     (lost,) = connection.execute(LOST).fetchone()
     if lost:
         yield f"{plural(lost, 'reading')} of dead letters are not in the journal any more: those cannot be retried"
+
+
+def find_contradictions(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what is wrong with values that SQLite has no rule for, but that tell of each other."""
+    (blocks,) = connection.execute(WRONG_SUMS).fetchone()
+    if blocks:
+        yield f"the sums of {plural(blocks, 'block')} are wrong: how far sinks are behind is not shown right"
+    for (sink,) in connection.execute("SELECT sink FROM checkpoint").fetchall():
+        if not is_whole(connection, sink):
+            yield f"the checkpoint of {sink} and its baselines are of two moments: energy is missing there, or twice"
 
 
 def find_damaged_entries(connection: sqlite3.Connection, after: Offset = START) -> Iterator[str]:

@@ -5,6 +5,7 @@ SQLite finds damage in how its file is built, but not in what is in it. An entry
 a checkpoint of before version 9.
 """
 
+import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
 
@@ -24,9 +25,19 @@ def checksum_of(entry: Entry) -> int:
 
 def is_damaged(entry: Entry, checksum: int | None) -> bool:
     """Whether an entry is not as it was written. Where there is no checksum, only zeros are known to be none."""
-    if checksum is None:
-        return bool(entry.raw) and not any(entry.raw)
-    return checksum_of(entry) != checksum
+    try:
+        if checksum is None:
+            return bool(entry.raw) and not any(entry.raw)
+        return checksum_of(entry) != checksum
+    except (TypeError, ValueError, OverflowError):  # in a damaged row, a number may be a text
+        return True
+
+
+def damage(what: str) -> sqlite3.DatabaseError:
+    """Return the error that SQLite raises for a damaged file, for what it does not find itself."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def checksum_of_row(values: Sequence[object]) -> int:

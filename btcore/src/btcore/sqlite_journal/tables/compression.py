@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from btcore.journal import Entry, Offset
+from btcore.journal import START, Entry, Offset
 
 MIN_SAVED = 128
 """Bytes that have to be saved, else a packet is stored as it came: it is read with less work then."""
@@ -20,7 +20,7 @@ MAX_OF_ONE = 63
 """Entries that are compressed by one dictionary: so many are lost with it."""
 
 SPAN = 1000
-"""Offsets after a dictionary within which it is used."""
+"""Offsets after a dictionary within which it is used: retention looks no further for what needs it."""
 
 MAX_DICTIONARIES = 512
 """Meters, each with one format, that have a dictionary."""
@@ -55,10 +55,14 @@ class _Dictionary:
 
 
 class Dictionaries:
-    """The dictionaries of one transaction."""
+    """The dictionaries of one transaction.
+
+    `newest` is the newest offset of the journal: who inserts an entry without this sets it.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
+        self.newest: Offset = START
         self._dictionaries: dict[str, _Dictionary] = {}
         self._second = self._in_second = 0
 
@@ -66,23 +70,36 @@ class Dictionaries:
         """Forget all: the transaction has ended, or what was inserted in it was taken back."""
         self._dictionaries.clear()
 
-    def insert(self, entry: Entry, insert: Callable[[Stored], Offset | None]) -> Offset | None:
-        """Have an entry inserted, compressed where that pays; return its offset, or None where it was there before."""
-        if len(entry.raw) <= MIN_SAVED:
-            return insert(Stored(entry.raw))
+    def insert(
+        self, entry: Entry, insert: Callable[[Stored], Offset | None], at: Offset | None = None
+    ) -> Offset | None:
+        """Have an entry inserted, compressed where that pays; return its offset, or None where it was there before.
+
+        `at` is the offset that it will have; None: the next one.
+        """
         stream = f"{entry.source}\0{entry.serial}\0{entry.format}"
-        dictionary = self._dictionaries.get(stream)
+        is_short = len(entry.raw) <= MIN_SAVED
+        dictionary = None if is_short else self._within_span(stream, self.newest + 1 if at is None else at)
         stored = _compressed(entry.raw, dictionary) if dictionary else None
         offset = insert(stored or Stored(entry.raw))
         if offset is None:
             return None
+        self.newest = offset
         if dictionary and stored:
             dictionary.count += 1
-            if dictionary.count >= MAX_OF_ONE or offset - dictionary.offset >= SPAN:
+            if dictionary.count >= MAX_OF_ONE:
                 del self._dictionaries[stream]
-        elif dictionary or len(self._dictionaries) < MAX_DICTIONARIES:
+        elif not is_short and (dictionary or len(self._dictionaries) < MAX_DICTIONARIES):
             self._dictionaries[stream] = _Dictionary(offset, entry.raw)
         return offset
+
+    def _within_span(self, stream: str, at: Offset) -> _Dictionary | None:
+        """Return the dictionary of a stream for an entry at an offset; one that is too far from it is given up."""
+        dictionary = self._dictionaries.get(stream)
+        if dictionary and not 0 < at - dictionary.offset <= SPAN:
+            del self._dictionaries[stream]
+            return None
+        return dictionary
 
     def are_too_many(self) -> bool:
         """Count a packet that came in; return whether too many have come in this second.

@@ -59,6 +59,9 @@ WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, fo
 
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
+NO_TEXT = "Could not decode to UTF-8"
+"""How the error begins that Python raises for a damaged text."""
+
 WITH_KEY = f"SELECT {PACKET}, serial, packetless FROM entry WHERE key = ?"  # noqa: S608 - columns of ours
 
 
@@ -91,7 +94,8 @@ def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictio
 
 def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
     if dictionaries.are_too_many():
-        return _at(entry, int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0))
+        dictionaries.newest = int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0)
+        return _at(entry, dictionaries.newest)
 
     def insert_as(stored: Stored) -> Offset:
         return int(connection.execute(INSERT_STORED, _values_stored(None, entry, added, stored)).lastrowid or 0)
@@ -157,7 +161,9 @@ def insert_again(
         done = connection.execute(INSERT_AGAIN, _values_stored(entry.offset, entry, added, stored))
         return entry.offset if done.rowcount > 0 else None
 
-    return (dictionaries.insert(entry, insert_as) if dictionaries else insert_as(Stored(entry.raw))) is not None
+    if dictionaries is None:
+        return insert_as(Stored(entry.raw)) is not None
+    return dictionaries.insert(entry, insert_as, entry.offset) is not None
 
 
 def _values(offset: Offset | None, entry: Entry, added: int, raw: bytes | None = None) -> tuple[object, ...]:
@@ -182,6 +188,24 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object],
 
     Those that are not as they were written are left out; the offsets of those that nobody was told of go to `damaged`.
     """
+    try:
+        return _select(connection, where, values, damaged)
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith(NO_TEXT):
+            raise
+    connection.text_factory = _any_text  # not always, as it takes a tenth of the time that a reading takes
+    try:
+        return _select(connection, where, values, damaged)
+    finally:
+        connection.text_factory = str
+
+
+def _any_text(text: bytes) -> str:
+    """Return a text that may be damaged: where it is, no checksum agrees with it."""
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
     found = []
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
     for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:

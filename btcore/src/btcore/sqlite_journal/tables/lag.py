@@ -13,8 +13,8 @@ from btcore.journal import START, Lag, Offset
 BLOCK = 1000
 """Offsets of a block."""
 
-SIZE = "max(size, length(raw))"
-"""The bytes of an entry's packet: `size` is 0 where it is stored as it came."""
+SIZE = "coalesce(max(CAST(size AS INTEGER), length(raw)), 0)"
+"""The bytes of an entry's packet: `size` is 0 where it is stored as it came. It is a number in a damaged row, too."""
 
 CHANGE = """INSERT INTO block (number, entries, bytes) VALUES (?, ?, ?) ON CONFLICT (number)
     DO UPDATE SET entries = entries + excluded.entries, bytes = bytes + excluded.bytes"""

@@ -6,6 +6,7 @@ Kept in memory; the file has a row for each, written when it is heard for the fi
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 
 from btcore.journal import Entry, HeardMeter
 
@@ -43,7 +44,7 @@ class Meters:
         if new:
             surplus = len(self._last) + len(new) - MOST
             most = max(surplus, MOST // PORTION) if surplus > 0 else 0
-            self._leaving = [pair for pair in self._last if pair not in heard][:most]
+            self._leaving = list(islice((pair for pair in self._last if pair not in heard), most))
             connection.executemany(FORGET, self._leaving)
             connection.executemany(ADD, new)
 

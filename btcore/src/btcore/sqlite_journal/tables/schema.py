@@ -147,7 +147,7 @@ def refuse_foreign(file: Path) -> None:
     """
     if file.is_dir():
         raise Unavailable(f"cannot open the journal {file}: it is a directory; {ADVICE}")
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error, UnicodeDecodeError):
         version, tables = _look_into(file)
         if version <= VERSION and tables and not _needed(version) <= tables:
             names = ", ".join(sorted(tables)[:3])

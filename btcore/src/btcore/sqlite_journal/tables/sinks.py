@@ -12,7 +12,7 @@ from typing import Any
 
 from btcore.classes import evolve, frozen
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
-from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined
+from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined, damage
 
 CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
 
@@ -47,15 +47,24 @@ REPLACE_WHY = "UPDATE dead_letter SET why = ? WHERE sink = ? AND serial = ? AND 
 
 FORGET_DEAD_LETTER = "DELETE FROM dead_letter WHERE sink = ? AND serial = ? AND keys = ?"
 
+NOT_AS_WRITTEN = (ValueError, TypeError, OverflowError)
+"""What reading a damaged text raises."""
+
 MAX_IN_CHECKPOINT = 1024
 """Baselines that a checkpoint holds in memory, of the meters heard last."""
 
 
 def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | None:
-    """Return how far a sink has come."""
+    """Return how far a sink has come. Raises sqlite3.DatabaseError where a baseline is damaged."""
     row = connection.execute(CHECKPOINT, (sink,)).fetchone()
     rows = connection.execute(BASELINES, (sink, MAX_IN_CHECKPOINT)).fetchall()
     return Checkpoint(row[0], {key: _baseline(*found) for key, *found in rows}, *row[1:]) if row else None
+
+
+def raise_if_not_whole(connection: sqlite3.Connection, sink: str) -> None:
+    """Raise sqlite3.DatabaseError where a sink's checkpoint and its baselines are not as they were written."""
+    if not is_whole(connection, sink):
+        raise damage(f"the checkpoint of {sink} and its baselines are of two moments")
 
 
 @frozen
@@ -139,11 +148,15 @@ def forget_dead_letters(connection: sqlite3.Connection, letters: Iterable[DeadLe
 
 
 def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Sequence[DeadLetter]:
-    """Return the dead letters of a sink, or all."""
-    return [
-        DeadLetter(name, serial, _time(start), _time(end), why, _numbers(entries), _numbers(keys))
-        for name, serial, start, end, why, entries, keys in connection.execute(DEAD_LETTERS, (sink, sink))
-    ]
+    """Return the dead letters of a sink, or all. Raises sqlite3.DatabaseError where one is damaged."""
+    rows = connection.execute(DEAD_LETTERS, (sink, sink))
+    try:
+        return [
+            DeadLetter(name, serial, _time(start), _time(end), why, _numbers(entries), _numbers(keys))
+            for name, serial, start, end, why, entries, keys in rows
+        ]
+    except NOT_AS_WRITTEN as error:
+        raise damage("a dead letter is not as it was written") from error
 
 
 def dead_letter_offsets(values: Sequence[Any]) -> tuple[int, ...] | None:
@@ -152,13 +165,26 @@ def dead_letter_offsets(values: Sequence[Any]) -> tuple[int, ...] | None:
     try:
         _time(start), _time(end)
         offsets, numbers = _numbers(entries), _numbers(keys)
-    except (ValueError, TypeError):
+    except NOT_AS_WRITTEN:
         return None
     return offsets if all(isinstance(one, int) for one in (*offsets, *numbers)) else None
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:
+    if not is_lifetime(lifetime):
+        raise damage("a baseline is not as it was written")
     return Baseline(offset, json.loads(lifetime))
+
+
+def is_lifetime(text: str) -> bool:
+    """Whether a text is the lifetime of a baseline, which a damaged one may not be."""
+    if text == "{}":  # nearly always so
+        return True
+    try:
+        found = json.loads(text)
+    except NOT_AS_WRITTEN:
+        return False
+    return isinstance(found, dict) and all(type(number) is int for number in found.values())
 
 
 def _row(one: DeadLetter) -> tuple[str, ...]:
