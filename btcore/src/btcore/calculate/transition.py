@@ -301,12 +301,14 @@ def is_same_meter(older: Reading, newer: Reading) -> bool:
 
     They rose in the time that passed by no more than is usual, and at least one shows a hundred times that.
     """
-    if not comparable(older.format, newer.format) or transition_between(older, newer) is not Transition.CONTINUED:
+    if not comparable(older.format, newer.format):
         return False
     max_rise = USUAL_WATTS * max(seconds_between_arrivals(older, newer), JITTER)
     earlier, later = shared_absolute(older.format, newer.format).numbers_of(older, newer)
+    if not all_rose(earlier, later, max_rise):  # nearly always so, of two meters
+        return False
     highest = max((value or 0 for value in earlier), default=0)
-    return all_rose(earlier, later, max_rise) and highest > UNIQUE_RATIO * max_rise
+    return highest > UNIQUE_RATIO * max_rise and transition_between(older, newer) is Transition.CONTINUED
 
 
 def implied_energy(older: Reading, newer: Reading, transition: Transition) -> float:
