@@ -47,4 +47,4 @@ def test_each_meter_is_on_the_stream_of_its_last_packet(steps: list[tuple[str, s
                 plain = dict(list(plain.items())[-4:])
             assert [(one.serial, one.stream) for one in meters] == list(reversed(plain.items()))
         assert [(one.serial, one.stream) for one in meters] == list(reversed(plain.items()))
-        assert {stream for stream in plain.values() if stream} == set(meters._streams)
+        assert {stream for stream in plain.values() if stream} == set(meters._of_stream)

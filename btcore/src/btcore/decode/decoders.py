@@ -74,6 +74,7 @@ class Decoders:
         self._name_meter = name_meter
         self._reports = FaultReports(log)
         self._decoders = [Decoder(one, context, self._reports) for one, context in self._given if self._has(one)]
+        self._make_stream: Callable[[StreamCounts | None], Stream] | None = None
 
     def for_worker(self, log: logging.Logger) -> "Decoders":
         """Return the same decoders for another worker, whose log gets their faults."""
@@ -97,10 +98,12 @@ class Decoders:
                 what = f'the decoder "{decoder_name(context)}" cannot be opened, and is left out'
                 self._reports.error(error, what, context.name)
                 self._decoders = [decoder for decoder in self._decoders if decoder.context is not context]
+                self._make_stream = None
 
     def _open(self, instance: object, context: Context) -> None:
         decoder = Decoder(copy_of(instance, self._formats), context, self._reports, is_own=True)
         self._decoders.append(decoder)
+        self._make_stream = None
         decoder.calls.open(context=context)
 
     def close(self) -> None:
@@ -112,6 +115,7 @@ class Decoders:
                 except BaseException as error:  # noqa: BLE001 - a plugin's bug must not end the worker
                     self._reports.error(error, f'the decoder "{decoder.name}" failed to close', decoder.name)
         self._decoders = []
+        self._make_stream = None
 
     def _has(self, instance: object) -> bool:
         """Whether a decoder can find any of the formats that are taken."""
@@ -122,14 +126,20 @@ class Decoders:
 
     def stream(self, counts: StreamCounts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
+        if self._make_stream is None:  # decoders say once where packets start: a thousand meters may connect at once
+            self._make_stream = self._stream_maker()
+        return self._make_stream(counts)
+
+    def _stream_maker(self) -> Callable[[StreamCounts | None], Stream]:
         headers = [decoder.headers() for decoder in self._decoders]
         candidates = [decoder.candidate() for decoder in self._decoders]
         known = tuple(header for some in headers for header in some)
         usable = tuple(one for one, some in zip(candidates, headers, strict=True) if some)
         second_look = self._second_look(known, usable if all(usable) else ()) if known else None
         if not all(headers):
-            return Stream(self.decode, (), counts, second_look=second_look)
-        return Stream(self.decode, known, counts, usable if all(usable) else (), second_look, self._finder())
+            return lambda counts: Stream(self.decode, (), counts, second_look=second_look)
+        find = self._finder()
+        return lambda counts: Stream(self.decode, known, counts, usable if all(usable) else (), second_look, find)
 
     def _finder(self) -> FindPackets | None:
         """Return the shorter way to packets of our own formats, where Brultech's decoder is asked first."""

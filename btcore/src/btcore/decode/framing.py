@@ -14,6 +14,7 @@ are a packet without it never reach the transformer.
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from itertools import repeat
 
 from btcore.classes import define
@@ -79,9 +80,8 @@ class Stream:
         self._second_look: SecondLook | None = None
         self._is_undoing = False  # junk came since the last packet
         self._decode = decode
-        self._header = re.compile(b"|".join(map(re.escape, headers)))
+        self._header, self._candidate = _patterns(headers, candidates)
         self._header_size = max(map(len, headers), default=0)
-        self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
         self._find = find
         self._rest = b""  # what was looked at, and may be the beginning of a packet
         self._pieces: list[bytes] = []  # what came in since
@@ -241,6 +241,15 @@ class Stream:
     def _is_damaged(self, answer: Answer, left: int) -> bool:
         """Whether the junk is a damaged packet, and not a lone header at the end."""
         return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
+
+
+@lru_cache(maxsize=64)
+def _patterns(
+    headers: tuple[bytes, ...], candidates: tuple[bytes, ...]
+) -> tuple[re.Pattern[bytes], re.Pattern[bytes] | None]:
+    """Return what finds headers, and what finds candidates, if there are any."""
+    either = b"|".join(b"(?s:%b)" % one for one in candidates)
+    return re.compile(b"|".join(map(re.escape, headers))), re.compile(either) if candidates else None
 
 
 class SecondLook:

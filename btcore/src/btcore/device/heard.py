@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
-from btcore.classes import evolve, frozen
+from btcore.classes import frozen
 from btcore.formats import Format
 from btcore.records import Packet
 
@@ -42,63 +42,72 @@ def zone_time(time: datetime, *, utc: bool) -> datetime:
     return time.astimezone(UTC if utc else None).replace(tzinfo=None)
 
 
+_Heard = tuple[str | None, Format, datetime, bytes]
+"""Of a meter: the stream of its last packet, its format and time, and its bytes, which nearly nobody asks about."""
+
+
 class HeardMeters:
     """The meters of one source, the last heard last. Safe between threads."""
 
     def __init__(self) -> None:
         """Begin without a meter."""
         self._lock = Lock()
-        self._meters: OrderedDict[str, HeardMeter] = OrderedDict()
-        self._streams: dict[str, set[str]] = {}  # of each stream that has not ended, the meters heard on it last
+        self._meters: OrderedDict[str, _Heard] = OrderedDict()
+        self._of_stream: dict[str, set[str]] = {}  # a thousand meters may lose their connections at once
 
     def add(self, stream: str, packets: Sequence[tuple[Packet, datetime]]) -> None:
         """Take note of packets, each with the time at which it came in: of each meter, the last counts."""
-        last: dict[str, tuple[Packet, datetime]] = {}
-        for packet, time in reversed(packets):
-            last.setdefault(packet.serial, (packet, time))
+        meters = self._meters
         with self._lock:
-            for serial, (packet, time) in reversed(last.items()):
-                before = self._meters.get(serial)
-                if before is None or before.stream != stream:
-                    self._leave_stream(before)
-                    self._streams.setdefault(stream, set()).add(serial)
-                self._meters[serial] = HeardMeter(serial, stream, packet.format, time, _clock(packet))
-                self._meters.move_to_end(serial)
-                if len(self._meters) > MAX_METERS:
-                    self._leave_stream(self._meters.popitem(last=False)[1])
+            for packet, time in packets:
+                serial, before = packet.serial, meters.get(packet.serial)
+                if before is None or before[0] != stream:
+                    self._leave(serial, before)
+                    self._of_stream.setdefault(stream, set()).add(serial)
+                meters[serial] = stream, packet.format, time, packet.raw
+                meters.move_to_end(serial)
+                if len(meters) > MAX_METERS:
+                    self._leave(*meters.popitem(last=False))
 
-    def _leave_stream(self, meter: HeardMeter | None) -> None:
-        if meter is None or meter.stream is None:
+    def _leave(self, serial: str, heard: "_Heard | None") -> None:
+        """Take note that a meter is not heard on its stream any more."""
+        if heard is None or heard[0] is None:
             return
-        serials = self._streams[meter.stream]
-        serials.discard(meter.serial)
-        if not serials:
-            del self._streams[meter.stream]
+        on_it = self._of_stream[heard[0]]
+        on_it.discard(serial)
+        if not on_it:
+            del self._of_stream[heard[0]]
 
     def end(self, stream: str) -> None:
         """Take note that a stream has ended."""
         with self._lock:
-            for serial in self._streams.pop(stream, ()):
-                self._meters[serial] = evolve(self._meters[serial], stream=None)
+            for serial in self._of_stream.pop(stream, ()):
+                self._meters[serial] = None, *self._meters[serial][1:]
 
     def get(self, serial: str) -> HeardMeter | None:
         """Return a meter; None if it has not been heard."""
         with self._lock:
-            return self._meters.get(serial)
+            heard = self._meters.get(serial)
+        return heard and _meter(serial, *heard)
 
     def __iter__(self) -> Iterator[HeardMeter]:
         """Iterate over the meters, the last heard first."""
         with self._lock:
-            return iter([*reversed(self._meters.values())])
+            heard = [*reversed(self._meters.items())]
+        return (_meter(serial, *one) for serial, one in heard)
 
     def on_stream(self, stream: str | None) -> list[HeardMeter]:
         """Return the meters that are heard on one stream."""
         return [meter for meter in self if meter.stream == stream]
 
 
-def _clock(packet: Packet) -> datetime | None:
+def _meter(serial: str, stream: str | None, form: Format, time: datetime, raw: bytes) -> HeardMeter:
+    return HeardMeter(serial, stream, form, time, _clock(form, raw))
+
+
+def _clock(form: Format, raw: bytes) -> datetime | None:
     """Return what the meter's clock shows; None where the format has none, or it is not set."""
     try:
-        return packet.format.clock(packet.raw) if packet.format.clock else None
+        return form.clock(raw) if form.clock else None
     except Exception:  # noqa: BLE001 - a plugin's function; the time of a reading is checked elsewhere
         return None
