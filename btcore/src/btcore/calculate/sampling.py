@@ -33,6 +33,10 @@ class Step:
     baselines: Mapping[str, Baseline] = field(factory=dict)
 
 
+Made = tuple[Link, tuple[Step]]
+"""A link, and the only step of it."""
+
+
 class Sampler(Protocol):
     """Makes steps of readings."""
 
@@ -61,22 +65,22 @@ class SampleCache:
     def __init__(self, size: int = 256) -> None:
         """Keep at most `size` steps of each polarity; the sample of a GEM takes some 40 kB."""
         self._size = size
-        self._steps: list[tuple[Link, Step] | None] = [None] * (2 * size)
+        self._steps: list[Made | None] = [None] * (2 * size)
 
-    def made_of(self, reading: Reading, polarity: Polarity) -> tuple[Link, Step] | None:
+    def made_of(self, reading: Reading, polarity: Polarity) -> Made | None:
         """Return the link of a reading as another sink has found it, and its step; None where none has of late."""
         found = self._steps[reading.offset % self._size + (self._size if polarity == "btmon" else 0)]
         return found if found is not None and found[0].reading is reading else None
 
-    def step_of_link(self, link: Link, polarity: Polarity) -> Step:
-        """Return the step of a link, made once. If its sample cannot be calculated, it raises when it is read."""
+    def step_of_link(self, link: Link, polarity: Polarity) -> tuple[Step]:
+        """Return the only step of a link, made once. A sample that cannot be calculated raises when it is read."""
         index = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
         found = self._steps[index]
         if found is not None and _is_same(found[0], link):
             return found[1]
-        step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
-        self._steps[index] = link, step
-        return step
+        steps = (Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link)),)
+        self._steps[index] = link, steps
+        return steps
 
 
 def _is_same(link: Link, other: Link) -> bool:
@@ -113,10 +117,10 @@ class Consecutive:
         """Make the step of this reading."""
         made = self._cache.made_of(reading, self._polarity)
         if made is not None and self._chains.follow_as(made[0]):
-            return (made[1],)
+            return made[1]
         link = self._chains.follow(reading)
         self._chains.forget()
-        return () if link.is_repeat else (self._cache.step_of_link(link, self._polarity),)
+        return () if link.is_repeat else self._cache.step_of_link(link, self._polarity)
 
     def flush(self) -> Iterator[Step]:
         """Yield nothing: each step is complete at once."""

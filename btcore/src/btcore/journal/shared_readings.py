@@ -44,7 +44,9 @@ class SharedReadings:
     def find(self, entry: Entry) -> Reading | None:
         """Return the reading of an entry; None where it has to be made."""
         found = self._readings[entry.offset % SIZE]
-        return found[1] if found is not None and (found[0] is entry or found[0] == entry) else None
+        if found is None or (found[0] is not entry and (found[0].offset != entry.offset or found[0] != entry)):
+            return None
+        return found[1]
 
     def add(self, entry: Entry, reading: Reading) -> None:
         """Add the reading of an entry; what its source has told is not needed any more."""
