@@ -52,7 +52,7 @@ def test_what_is_stored_is_what_all_values_store(found: list[list[tuple[Number, 
     offsets = iter(range(1, 100))
     batches = [[record(next(offsets), numbers) for numbers in some] for some in found]
     plain = stored([(insert(SQLITE, TABLE), [TABLE.row(one) for one in some]) for some in batches])
-    made = StoredRows(TABLE.row)
+    made = StoredRows(TABLE.row, 8)
     for _ in range(2):
         parts = [made.of(some, can_be_idle=True) for some in batches]
         assert stored([(insert(SQLITE, TABLE, idle.texts), rows) for idle, rows in parts]) == plain
@@ -61,7 +61,7 @@ def test_what_is_stored_is_what_all_values_store(found: list[list[tuple[Number, 
 def test_a_second_sink_is_given_the_same_rows() -> None:
     """What one sink has stored, another one with the same table need not make."""
     records = [record(offset, [0] * len(ECM.labels)) for offset in range(1, 5)]
-    made = StoredRows(TABLE.row)
+    made = StoredRows(TABLE.row, 8)
     (idle, first), (same, second) = (made.of(records, can_be_idle=True) for _ in range(2))
     assert idle is same
     assert all(one is other for one, other in zip(first, second, strict=True))
@@ -69,7 +69,7 @@ def test_a_second_sink_is_given_the_same_rows() -> None:
 
 def test_idle_columns_are_no_values_of_a_row() -> None:
     """Of a reading with nothing but zeros, the statement is given its key, time, serial number, and what is not 0."""
-    made = StoredRows(TABLE.row)
+    made = StoredRows(TABLE.row, 8)
     idle, (row,) = made.of([record(1, [0] * len(ECM.labels))], can_be_idle=True)
     key = int(START.timestamp()) + 1
     assert row == (key * 1_000_000, key, "312345", 5)
@@ -78,7 +78,7 @@ def test_idle_columns_are_no_values_of_a_row() -> None:
 
 def test_a_column_that_was_used_once_stays_a_value() -> None:
     """A channel that counts and then shows 0 again changes the statement once, not with each row."""
-    made = StoredRows(TABLE.row)
+    made = StoredRows(TABLE.row, 8)
     zeros = [0] * len(ECM.labels)
     made.of([record(1, zeros)], can_be_idle=True)
     used, _ = made.of([record(2, [7] * len(ECM.labels))], can_be_idle=True)

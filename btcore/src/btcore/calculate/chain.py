@@ -180,12 +180,12 @@ class SerialState:
         The link is the one that `Chains.follow` would find by examining all that may be.
         """
         chain, route = self.chains[-1], route_of(reading)
-        if len(self.chains) > 1 or not chain.is_proven or route not in chain.routes or chain.complement is not None:
+        if len(self.chains) > 1 or UNPROVEN in chain.key or route not in chain.routes or chain.complement is not None:
             return None
         before = chain.last
-        if self.lifetime_reading is not before or has_early(self.lifetime, reading.format):
+        if self.lifetime_reading is not before or (self.lifetime and has_early(self.lifetime, reading.format)):
             return None
-        if not continues_plainly(before, reading):
+        if not (is_known_to_continue(reading, before) or continues_plainly(before, reading)):
             return None
         self.late, self.lifetime_reading = 0, reading
         return chain.add(reading, Transition.CONTINUED, self.lifetime)

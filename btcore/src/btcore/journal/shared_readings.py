@@ -48,6 +48,13 @@ class SharedReadings:
             return None
         return found[1]
 
+    def find_newest(self, entries: Sequence[Entry]) -> list[Reading | None]:
+        """Return the reading of each of these entries; None also where another sink was given a copy of the entry."""
+        made = self._readings
+        return [
+            one[1] if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None for entry in entries
+        ]
+
     def add(self, entry: Entry, reading: Reading) -> None:
         """Add the reading of an entry; what its source has told is not needed any more."""
         self._readings[entry.offset % SIZE] = entry, reading

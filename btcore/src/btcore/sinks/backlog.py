@@ -174,10 +174,8 @@ class Backlog:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         takes_all = not (self._delivery.meters or self._delivery.only_live)
-        read_entry, feed = self._decoders.read_entry, self._sampler.feed
-        for entry in entries:
-            after, self._read_to = self._read_to, entry.offset
-            reading = read_entry(entry)
+        after, feed = self._read_to, self._sampler.feed
+        for entry, reading in zip(entries, self._decoders.read_entries(entries), strict=True):
             if reading is None:
                 self.passed_over += 1
             elif takes_all or self._is_wanted(entry, reading):
@@ -186,6 +184,8 @@ class Backlog:
                     steps.extend(feed(reading, after))
                 except BaseException as error:  # noqa: BLE001 - our own bug: one that no step can be made of costs itself alone
                     self._pass_over(reading, error)
+            after = entry.offset
+        self._read_to = after
         self.pace.has_read(self._context.name, self._read_to)
         return steps, not entries
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from btcore.records import Reading, Sample
     from btcore.sql.table import Record, Row
 
-SIZE = 256
-"""Rows of each table that are remembered: their readings and samples are in memory anyway, for the other sinks."""
-
 OWN = 3
 """Columns at the beginning that are never idle: the key, the time and the serial number."""
 
@@ -52,21 +49,22 @@ class StoredRows:
     A column that was not idle once is not taken to be idle again: each change is another statement.
     """
 
-    def __init__(self, make: Callable[["Record"], "Row"]) -> None:
-        """Make each row by `make`."""
+    def __init__(self, make: Callable[["Record"], "Row"], size: int) -> None:
+        """Make each row by `make`, and remember the last `size` ones."""
         self._make = make
+        self._size = size
         self._idle: IdleColumns | None = None
-        self._made: list[tuple[Reading | Sample, IdleColumns, Row] | None] = [None] * SIZE
+        self._made: list[tuple[Reading | Sample, IdleColumns, Row] | None] = [None] * size
 
     def of(self, records: Sequence["Record"], *, can_be_idle: bool) -> tuple[IdleColumns, list["Row"]]:
         """Return the rows of records, without the values of the columns that are idle in all of them."""
         idle = self._idle if can_be_idle else NO_IDLE
         if idle is None:
             idle = self._idle = _idle_in([self._make(record) for record in records])
-        made, rows = self._made, []
+        made, rows, size = self._made, [], self._size
         for record in records:
             reading, values = record
-            at = reading.offset % SIZE
+            at = reading.offset % size
             found = made[at]
             if found is not None and found[0] is values and found[1] is idle:
                 rows.append(found[2])

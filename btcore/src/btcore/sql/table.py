@@ -26,6 +26,11 @@ Row = tuple[Value, ...]
 Record = tuple[Reading, Reading | Sample]
 """The reading that gives a row its key and time, and what gives it its values."""
 
+READINGS = 1024
+SAMPLES = 256
+"""Rows of each table that are remembered, as many as there are readings and samples in memory for other sinks anyway:
+`SharedReadings`, `SampleCache`."""
+
 KEY = "id"
 TIME = "time_created"
 
@@ -142,7 +147,7 @@ class WideTable:
     @cached_property
     def stored(self) -> StoredRows:
         """Makes rows for all sinks that store into a table like this."""
-        return StoredRows(self.row)
+        return StoredRows(self.row, READINGS if self.schema == "counters" else SAMPLES)
 
     def row(self, record: Record) -> Row:
         """Return the row of a record."""
