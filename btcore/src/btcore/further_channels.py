@@ -43,6 +43,16 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     )
 
 
+def active_in(format: Format, records: Sequence[Reading | Sample]) -> set[Channel]:
+    """Return the further channels that are active in any of several records of one format."""
+    if not further_channels(format):
+        return set()
+    counters = _counters_of_further(format)
+    none = (0,) * len(counters(range(len(format.labels))))
+    some = [one for one in records if not isinstance(one, Reading) or counters(one.numbers) != none]
+    return {channel for one in some for channel in active_further_channels(one)}
+
+
 def _has_energy(record: Reading | Sample) -> bool:
     """Whether a further channel has counted in the interval of a sample; its format has such channels."""
     if isinstance(record, Reading):

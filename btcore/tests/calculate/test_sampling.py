@@ -237,7 +237,7 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
 
     def sample(older: int, newer: int, polarity: Polarity = "brultech", lifetime: Lifetime = NEW) -> Sample:
         link = Link(readings[newer], METER, readings[older], Transition.CONTINUED, lifetime=lifetime)
-        return cache.step_of_link(link, polarity).samples[0]
+        return cache.step_of_link(link, polarity)[0].samples[0]
 
     first, with_other_sign = sample(0, 1), sample(0, 1, "btmon")
     assert first is sample(0, 1)

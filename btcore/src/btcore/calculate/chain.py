@@ -46,6 +46,8 @@ MAX_RECENT = 64
 _MARK = Struct("q")
 """The hash of a packet as bytes: among so many of them it is found in a third of the time that integers take."""
 
+_mark = _MARK.pack
+
 COMPLEMENT = "^"
 """What follows the key of a chain in the key of its complement: see `Chain`."""
 
@@ -163,11 +165,13 @@ class SerialState:
 
     def is_repeated(self, raw: bytes) -> bool:
         """Whether this packet is among the last ones; if not, remember it."""
-        mark = _MARK.pack(hash(raw))
-        if raw and is_among(self.recent, mark):
+        mark, recent, at = _mark(hash(raw)), self.recent, self.recent_index
+        # found at any place, which is seldom, it is not yet one of them
+        if recent.find(mark) >= 0 and raw and is_among(recent, mark):
             return True
-        self.recent[self.recent_index : self.recent_index + _MARK.size] = mark
-        self.recent_index = (self.recent_index + _MARK.size) % len(self.recent)
+        behind = at + _MARK.size
+        recent[at:behind] = mark
+        self.recent_index = behind % len(recent)
         return False
 
     def continue_plainly(self, reading: Reading) -> Link | None:
@@ -176,12 +180,12 @@ class SerialState:
         The link is the one that `Chains.follow` would find by examining all that may be.
         """
         chain, route = self.chains[-1], route_of(reading)
-        if len(self.chains) > 1 or not chain.is_proven or route not in chain.routes or chain.complement is not None:
+        if len(self.chains) > 1 or UNPROVEN in chain.key or route not in chain.routes or chain.complement is not None:
             return None
         before = chain.last
-        if self.lifetime_reading is not before or has_early(self.lifetime, reading.format):
+        if self.lifetime_reading is not before or (self.lifetime and has_early(self.lifetime, reading.format)):
             return None
-        if not continues_plainly(before, reading):
+        if not (is_known_to_continue(reading, before) or continues_plainly(before, reading)):
             return None
         self.late, self.lifetime_reading = 0, reading
         return chain.add(reading, Transition.CONTINUED, self.lifetime)
@@ -191,20 +195,21 @@ class SerialState:
 
         The link is the one that `continue_plainly` would return here. Where it returns False, nothing has changed.
         """
-        reading, before, chain = link.reading, link.before, self.chains[-1] if len(self.chains) == 1 else None
+        reading, before, lifetime, chains = link.reading, link.before, self.lifetime, self.chains
+        if len(chains) != 1 or before is None:
+            return False
+        (chain,) = chains
         if (
-            chain is None
-            or before is None
-            or chain.last is not before
+            chain.last is not before
             or self.lifetime_reading is not before
             or not is_known_to_continue(reading, before)
             or reading.format is not before.format
             or link.key != chain.key
             or link.is_adjacent != chain.is_adjacent
             or not (chain.complement is link.complement is link.next_complement is None)
-            or link.lifetime != self.lifetime
-            or has_early(self.lifetime, reading.format)
-            or not chain.is_proven
+            or link.lifetime != lifetime
+            or (lifetime and has_early(lifetime, reading.format))
+            or UNPROVEN in chain.key
             or (reading.source, reading.address) not in chain.routes
             or reading.offset <= self.delivered
             or self.is_repeated(reading.raw)

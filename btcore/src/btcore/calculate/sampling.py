@@ -6,7 +6,7 @@ single readings, and what all sinks share; steps of intervals are in `intervals.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -31,6 +31,10 @@ class Step:
     samples: tuple[Sample, ...]
     offset: Offset
     baselines: Mapping[str, Baseline] = field(factory=dict)
+
+
+Made = tuple[Link, tuple[Step]]
+"""A link, and the only step of it."""
 
 
 class Sampler(Protocol):
@@ -60,23 +64,22 @@ class SampleCache:
 
     def __init__(self, size: int = 256) -> None:
         """Keep at most `size` steps of each polarity; the sample of a GEM takes some 40 kB."""
-        self._size = size
-        self._steps: list[tuple[Link, Step] | None] = [None] * (2 * size)
+        self.size = size
+        self._steps: dict[Polarity, list[Made | None]] = {"brultech": [None] * size, "btmon": [None] * size}
 
-    def made_of(self, reading: Reading, polarity: Polarity) -> tuple[Link, Step] | None:
-        """Return the link of a reading as another sink has found it, and its step; None where none has of late."""
-        found = self._steps[reading.offset % self._size + (self._size if polarity == "btmon" else 0)]
-        return found if found is not None and found[0].reading is reading else None
+    def steps(self, polarity: Polarity) -> Sequence[Made | None]:
+        """Return the links and steps that were made last; that of an offset is at its remainder by `size`."""
+        return self._steps[polarity]
 
-    def step_of_link(self, link: Link, polarity: Polarity) -> Step:
-        """Return the step of a link, made once. If its sample cannot be calculated, it raises when it is read."""
-        index = link.reading.offset % self._size + (self._size if polarity == "btmon" else 0)
-        found = self._steps[index]
+    def step_of_link(self, link: Link, polarity: Polarity) -> tuple[Step]:
+        """Return the only step of a link, made once. A sample that cannot be calculated raises when it is read."""
+        steps, index = self._steps[polarity], link.reading.offset % self.size
+        found = steps[index]
         if found is not None and _is_same(found[0], link):
             return found[1]
         step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
-        self._steps[index] = link, step
-        return step
+        steps[index] = link, (step,)
+        return (step,)
 
 
 def _is_same(link: Link, other: Link) -> bool:
@@ -96,7 +99,10 @@ def _is_same(link: Link, other: Link) -> bool:
 def _samples_of(link: Link, polarity: Polarity) -> tuple[Sample, ...]:
     if link.before is None:
         return ()
-    return (guarded_sample(link.before, link.reading, lambda: sample_of_link(link, polarity)),)
+    try:
+        return (sample_of_link(link, polarity),)
+    except Exception as error:  # noqa: BLE001 - as in `guarded_sample`
+        return (_failing(link.before, link.reading, error),)
 
 
 class Consecutive:
@@ -107,16 +113,17 @@ class Consecutive:
         self._polarity = polarity
         self._chains = chains
         self._cache = cache
+        self._made, self._size = cache.steps(polarity), cache.size
         self.skipped = chains.skipped
 
     def feed(self, reading: Reading, after: Offset | None = None) -> Iterable[Step]:  # noqa: ARG002 - a step has one reading
         """Make the step of this reading."""
-        made = self._cache.made_of(reading, self._polarity)
-        if made is not None and self._chains.follow_as(made[0]):
-            return (made[1],)
+        made = self._made[reading.offset % self._size]
+        if made is not None and made[0].reading is reading and self._chains.follow_as(made[0]):
+            return made[1]
         link = self._chains.follow(reading)
         self._chains.forget()
-        return () if link.is_repeat else (self._cache.step_of_link(link, self._polarity),)
+        return () if link.is_repeat else self._cache.step_of_link(link, self._polarity)
 
     def flush(self) -> Iterator[Step]:
         """Yield nothing: each step is complete at once."""
@@ -143,7 +150,12 @@ def guarded_sample(older: Reading, newer: Reading, make: Callable[[], S]) -> S |
     try:
         return make()
     except Exception as error:  # noqa: BLE001 - a fault in one sample must not cost those of other meters
-        return Sample(older, newer, None, reset=False, calculate=partial(_fail, error))
+        return _failing(older, newer, error)
+
+
+def _failing(older: Reading, newer: Reading, error: Exception) -> Sample:
+    """Return a sample that raises when its values are read."""
+    return Sample(older, newer, None, reset=False, calculate=partial(_fail, error))
 
 
 def _fail(error: Exception) -> dict[str, Number]:

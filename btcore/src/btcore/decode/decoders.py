@@ -258,6 +258,11 @@ class Decoders:
             self._shared.add(entry, reading)
         return reading
 
+    def read_entries(self, entries: Sequence[Entry]) -> list[Reading | None]:
+        """Do what `read_entry` does, for each of these."""
+        found = self._shared.find_newest(entries)
+        return [self.read_entry(entry) if one is None else one for entry, one in zip(entries, found, strict=True)]
+
     def _kept(self, entry: Entry) -> Reading | None:
         """Return the reading of an entry that a source has just made; None where it has to be made anew."""
         found = self._shared.taken(entry)

@@ -44,7 +44,16 @@ class SharedReadings:
     def find(self, entry: Entry) -> Reading | None:
         """Return the reading of an entry; None where it has to be made."""
         found = self._readings[entry.offset % SIZE]
-        return found[1] if found is not None and (found[0] is entry or found[0] == entry) else None
+        if found is None or (found[0] is not entry and (found[0].offset != entry.offset or found[0] != entry)):
+            return None
+        return found[1]
+
+    def find_newest(self, entries: Sequence[Entry]) -> list[Reading | None]:
+        """Return the reading of each of these entries; None also where another sink was given a copy of the entry."""
+        made = self._readings
+        return [
+            one[1] if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None for entry in entries
+        ]
 
     def add(self, entry: Entry, reading: Reading) -> None:
         """Add the reading of an entry; what its source has told is not needed any more."""

@@ -174,13 +174,18 @@ class Backlog:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         takes_all = not (self._delivery.meters or self._delivery.only_live)
-        for entry in entries:
-            after, self._read_to = self._read_to, entry.offset
-            reading = self._decoders.read_entry(entry)
+        after, feed = self._read_to, self._sampler.feed
+        for entry, reading in zip(entries, self._decoders.read_entries(entries), strict=True):
             if reading is None:
                 self.passed_over += 1
             elif takes_all or self._is_wanted(entry, reading):
-                self._feed(reading, after, steps)
+                try:
+                    # one after the other: those that were made before it raises count
+                    steps.extend(feed(reading, after))
+                except BaseException as error:  # noqa: BLE001 - our own bug: one that no step can be made of costs itself alone
+                    self._pass_over(reading, error)
+            after = entry.offset
+        self._read_to = after
         self.pace.has_read(self._context.name, self._read_to)
         return steps, not entries
 
@@ -197,16 +202,11 @@ class Backlog:
     def _read_entries(self, after: int, most: int) -> Sequence[Entry]:
         return self._retry(lambda: self._journal.read(after, most))
 
-    def _feed(self, reading: Reading, after: Offset, steps: list[Step]) -> None:
-        """Add the steps that a reading completes; one that no step can be made of costs itself alone."""
-        try:
-            # one after the other: those that were made before it raises count
-            steps.extend(self._sampler.feed(reading, after))
-        except BaseException as error:
-            self.broken += 1
-            level = ERROR if self.broken == 1 else DEBUG
-            when = f"of meter {reading.serial} at {reading.time}"
-            self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
+    def _pass_over(self, reading: Reading, error: BaseException) -> None:
+        self.broken += 1
+        level = ERROR if self.broken == 1 else DEBUG
+        when = f"of meter {reading.serial} at {reading.time}"
+        self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _is_wanted(self, entry: Entry, reading: Reading) -> bool:
         """Whether the settings select a reading; one that they do not is counted."""
@@ -329,7 +329,10 @@ class Backlog:
 
 
 def _baselines(steps: Sequence[Step]) -> dict[str, Baseline]:
-    return {key: baseline for step in steps for key, baseline in step.baselines.items()}
+    found: dict[str, Baseline] = {}
+    for step in steps:
+        found |= step.baselines
+    return found
 
 
 def _first_offset(steps: Sequence[Step]) -> Offset:

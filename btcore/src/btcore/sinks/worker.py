@@ -8,6 +8,7 @@ after a call returned, so everything is delivered at least once, in order. How a
 import logging
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from threading import Event, Thread
 from time import monotonic
 
@@ -329,8 +330,8 @@ class SinkWorker:
 
     def _call(self, steps: Sequence[Step], tries: int) -> BatchResult | Rejection:
         """Call the plugin until it accepts the steps; return its result, or why it never will."""
-        readings = tuple(reading for step in steps for reading in step.readings)
-        samples = tuple(sample for step in steps for sample in step.samples)
+        readings = tuple(chain.from_iterable([step.readings for step in steps]))
+        samples = tuple(chain.from_iterable([step.samples for step in steps]))
         try:
             return self._calls.retry_until_done(
                 lambda: self._attempt(Batch(readings, samples)), tries, is_last=self._is_last

@@ -14,7 +14,8 @@ from btcore.classes import define, field
 from btcore.sql.dialect import Connection, Dialect, key_of
 from btcore.sql.preparation import Preparation, PreparedTable
 from btcore.sql.statements import find_stored, insert
-from btcore.sql.table import Record, Row, Table
+from btcore.sql.stored_rows import NO_IDLE, IdleColumns
+from btcore.sql.table import Record, Row, Table, WideTable
 
 MOST_KEYS = 500
 """How many keys one query asks for; databases bound the values of a statement."""
@@ -23,6 +24,9 @@ STEP = 1 << 52
 """Microseconds: more than any time until the year 2112."""
 
 Identity = tuple[int, str]
+
+Unstored = tuple[Sequence[Record], Sequence[int]]
+"""Records that are not stored yet, and the key of each of their rows."""
 
 
 @define(eq=False)
@@ -37,7 +41,7 @@ class Database:
     tables: dict[str, Table] = field(factory=dict, init=False)
     """The tables that rows were stored into, by name."""
     _prepared: dict[Table, PreparedTable] = field(factory=dict, init=False)
-    _inserts: dict[Table, str] = field(factory=dict, init=False)
+    _inserts: dict[Table, tuple[IdleColumns, str]] = field(factory=dict, init=False)
 
     def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
         """Store all rows or none, each once."""
@@ -56,7 +60,7 @@ class Database:
         with self.connection.transaction():
             ready = {table: self._ready(table, work) for table in records}
             for table, of_table in records.items():
-                missing = {(one.key, one.serial) for (one, _), _ in self._unstored(ready[table], of_table)}
+                missing = {(one.key, one.serial) for one, _ in self._unstored(ready[table], of_table)[0]}
                 found += [(one.key, one.serial) for one, _ in of_table if (one.key, one.serial) not in missing]
         self._remember(ready, work)
         return found
@@ -88,40 +92,46 @@ class Database:
 
     def _store(self, prepared: PreparedTable, records: Sequence[Record]) -> None:
         table = prepared.table
-        rows = [
-            row if key == record[0].key else _with_key(row, key)
-            for record, key in self._unstored(prepared, records)
-            for row in table.rows(record, self.dialect)
-        ]
+        unstored, keys = self._unstored(prepared, records)
+        if not unstored:
+            return
+        if isinstance(table, WideTable):
+            idle, rows = table.stored.of(unstored, can_be_idle=self.dialect.is_bound_slowly)
+            if prepared.by_key_alone:
+                rows = [row if row[0] == key else _with_key(row, key) for row, key in zip(rows, keys, strict=True)]
+        else:
+            idle, rows = NO_IDLE, [row for record in unstored for row in table.rows(record, self.dialect)]
         if rows:
-            self.connection.execute_many(self._insert(table), rows)
+            self.connection.execute_many(self._insert(table, idle), rows)
 
-    def _insert(self, table: Table) -> str:
+    def _insert(self, table: Table, idle: IdleColumns) -> str:
         """Return the statement that stores a row: to quote 160 names for each batch takes 30 µs."""
-        if table not in self._inserts:
-            self._inserts[table] = insert(self.dialect, table)
-        return self._inserts[table]
+        known = self._inserts.get(table)
+        if known is None or known[0] is not idle:
+            known = self._inserts[table] = idle, insert(self.dialect, table, idle.texts)
+        return known[1]
 
-    def _unstored(self, prepared: PreparedTable, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
-        """Yield the records that are not stored yet, once each, with the key that its rows are to have."""
+    def _unstored(self, prepared: PreparedTable, records: Sequence[Record]) -> Unstored:
+        """Return the records that are not stored yet, once each, and the keys that their rows are to have."""
         find = self._unstored_by_key_alone if prepared.by_key_alone else self._unstored_by_identity
         return find(prepared.table, records)
 
-    def _unstored_by_identity(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+    def _unstored_by_identity(self, table: Table, records: Sequence[Record]) -> Unstored:
         keys = [reading.key for reading, _ in records]
         stored = set(self._find(table, keys))
         if not stored and len(set(keys)) == len(keys):  # nearly always
-            yield from zip(records, keys, strict=True)
-            return
+            return records, keys
+        unstored: dict[Identity, Record] = {}
         for record, key in zip(records, keys, strict=True):
             identity = (key, record[0].serial)
             if identity not in stored:
-                stored.add(identity)
-                yield record, key
+                unstored.setdefault(identity, record)
+        return [*unstored.values()], [key for key, _ in unstored]
 
-    def _unstored_by_key_alone(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+    def _unstored_by_key_alone(self, table: Table, records: Sequence[Record]) -> Unstored:
         """Do the same for a table in which no two meters may have the same key: see `substitutes`."""
         serials = dict(self._find(table, [reading.key for reading, _ in records]))
+        unstored, keys = [], []
         for record in records:
             reading, _ = record
             for key in substitutes(reading.key):
@@ -131,8 +141,10 @@ class Database:
                     break
                 if not serials[key]:
                     serials[key] = reading.serial
-                    yield record, key
+                    unstored.append(record)
+                    keys.append(key)
                     break
+        return unstored, keys
 
     def _find(self, table: Table, keys: Sequence[int]) -> Iterator[Identity]:
         """Yield the keys that are stored, each with its serial number."""

@@ -52,7 +52,8 @@ class Dialect:
     finds what can divide a table by time, and `partition` the statement that does. `among` is the condition that a
     column `{column}` has one of the values of an array of the type `{type}`, which is one text; empty where there are
     no arrays. `add` is what comes before a column that is added; where the database can, so that one is left as it is
-    that another worker has added meanwhile.
+    that another worker has added meanwhile. `is_bound_slowly`: a value that is in the statement itself costs less than
+    one that is given to it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dialect:
     partition: str = ""
     among: str = ""
     add: str = "ADD COLUMN"
+    is_bound_slowly: bool = False
 
     def quote_name(self, name: str) -> str:
         """Quote the name of a table or a column."""
@@ -115,6 +117,7 @@ SQLITE = Dialect(
         "CASE WHEN typeof({column}) <> 'text' THEN {column} WHEN {column} GLOB '*[^0-9]*'"
         " THEN CAST(strftime('%s', {column}) AS INTEGER) ELSE CAST({column} AS INTEGER) END"
     ),
+    is_bound_slowly=True,  # 81 values of a row of a GEM take 15 µs, the 37 of them that are not 0 or NULL take 6
 )
 
 MYSQL = Dialect(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from btcore.digest import sha256
 from btcore.sql.dialect import Dialect, Kind
+from btcore.sql.stored_rows import NO_TEXTS
 from btcore.sql.table import Table
 
 LONGEST_NAME = 63
@@ -46,11 +47,11 @@ def widen_columns(dialect: Dialect, table: Table, names: Iterable[str]) -> str:
     return f"ALTER TABLE {dialect.quote_name(table.name)} {', '.join(changes)}"
 
 
-def insert(dialect: Dialect, table: Table) -> str:
-    """Return the statement that stores a row."""
+def insert(dialect: Dialect, table: Table, idle: Mapping[int, str] = NO_TEXTS) -> str:
+    """Return the statement that stores a row; of the columns that are `idle`, by their index, it has the values."""
     names = _names(dialect, table.kinds)
-    values = dialect.placeholders(len(table.kinds))
-    return f"INSERT INTO {dialect.quote_name(table.name)} ({names}) VALUES {values}"  # noqa: S608 - names are quoted
+    values = ", ".join(idle.get(index, dialect.placeholder) for index in range(len(table.kinds)))
+    return f"INSERT INTO {dialect.quote_name(table.name)} ({names}) VALUES ({values})"  # noqa: S608 - names are quoted
 
 
 def find_stored(dialect: Dialect, table: Table, count: int) -> str:

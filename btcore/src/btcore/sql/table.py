@@ -13,10 +13,11 @@ from typing import Literal, Protocol
 from btcore.calculated import picker
 from btcore.classes import frozen
 from btcore.formats import Channel, Format, Number
-from btcore.further_channels import active_further_channels
+from btcore.further_channels import active_in
 from btcore.records import Batch, Reading, Sample, calculated_of
 from btcore.schemas import Column, channels_in, columns, serial_column
 from btcore.sql.dialect import Dialect, Kind, Value
+from btcore.sql.stored_rows import StoredRows
 
 Schema = Literal["counters", "ecmread", "ecmreadext", "samples"]
 
@@ -24,6 +25,11 @@ Row = tuple[Value, ...]
 
 Record = tuple[Reading, Reading | Sample]
 """The reading that gives a row its key and time, and what gives it its values."""
+
+READINGS = 1024
+SAMPLES = 256
+"""Rows of each table that are remembered, as many as there are readings and samples in memory for other sinks anyway:
+`SharedReadings`, `SampleCache`."""
 
 KEY = "id"
 TIME = "time_created"
@@ -128,7 +134,7 @@ class WideTable:
     def with_further_channels(self, channels: Iterable[Channel]) -> "WideTable":
         """Return the table with the columns of these further channels too."""
         further = self.further.union(channels)
-        return self if further == self.further else wide_table(self.format, self.schema, self.name, further)
+        return self if len(further) == len(self.further) else wide_table(self.format, self.schema, self.name, further)
 
     def with_found_columns(self, names: Sequence[str]) -> "WideTable":
         """Return the table with all columns of its own that are there already, by the names of those."""
@@ -137,6 +143,11 @@ class WideTable:
     def rows(self, record: Record, _dialect: Dialect) -> Iterator[Row]:
         """Yield the one row of a record."""
         yield self.row(record)
+
+    @cached_property
+    def stored(self) -> StoredRows:
+        """Makes rows for all sinks that store into a table like this."""
+        return StoredRows(self.row, READINGS if self.schema == "counters" else SAMPLES)
 
     def row(self, record: Record) -> Row:
         """Return the row of a record."""
@@ -184,24 +195,22 @@ def wide_table(format: Format, schema: str, name: str = "", further: frozenset[C
     return WideTable(name or f"{format.name}_{schema}", format, schema, further)
 
 
-def wide_tables(records: Iterable[Record], schema: str, name: str) -> dict[Table, list[Record]]:
+def wide_tables(records: Sequence[Record], schema: str, name: str) -> dict[Table, Sequence[Record]]:
     """Group records by table. A table has the columns of each further channel that is active in one of its records."""
-    by_format: dict[Format, list[Record]] = {}
-    for record in records:
-        by_format.setdefault(record[0].format, []).append(record)
+    by_format: dict[Format, Sequence[Record]] = {}
+    for form in dict.fromkeys(reading.format for reading, _ in records):
+        by_format[form] = [record for record in records if record[0].format is form]
     return {
-        wide_table(form, schema, name).with_further_channels(
-            {channel for _, values in some for channel in active_further_channels(values)}
-        ): some
+        wide_table(form, schema, name).with_further_channels(active_in(form, [values for _, values in some])): some
         for form, some in by_format.items()
     }
 
 
-def records_of(batch: Batch, schema: str) -> Iterator[Record]:
-    """Yield the records that the rows of a batch are made of: readings for `counters`, else samples."""
+def records_of(batch: Batch, schema: str) -> list[Record]:
+    """Return the records that the rows of a batch are made of: readings for `counters`, else samples."""
     if schema == "counters":
-        return ((reading, reading) for reading in batch.readings)
-    return ((sample.newer, sample) for sample in batch.samples)
+        return [*zip(batch.readings, batch.readings, strict=True)]
+    return [(sample.newer, sample) for sample in batch.samples]
 
 
 def describe_row(table: Table, row: Row) -> str:

@@ -144,7 +144,7 @@ class SqlWriter:
             yield Problem(problem, key="table")
 
     def _records(self, batch: Batch) -> Mapping[Table, Sequence[Record]]:
-        records = list(records_of(batch, self.schema))
+        records = records_of(batch, self.schema)
         if self.schema != "samples":
             return wide_tables(records, self.schema, self.table)
         return {self._samples_table(): records} if records else {}

@@ -19,6 +19,7 @@ from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering
 from btcore.sqlite_journal.mending import Hooks, Mender
 from btcore.sqlite_journal.newest import Newest
+from btcore.sqlite_journal.tables.checksum import WrittenRows
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.meters import Meters
 from btcore.sqlite_journal.tables.schema import bring_up, is_current, is_newer
@@ -55,6 +56,7 @@ class OpenJournal:
         self._reading = threading.Lock()
         self._news = threading.Condition()
         self._committed: dict[str, Checkpoint] = {}  # the last of each sink
+        self._written_rows = WrittenRows()
         self._source_states: dict[str, str] = {}
         self._closed = "it is not open yet"  # why there is no connection now
         self._last = START

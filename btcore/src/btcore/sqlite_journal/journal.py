@@ -217,7 +217,7 @@ class SqliteJournal(OpenJournal):
             self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
-            written = write_checkpoint(self._writer, sink, checkpoint, known)
+            written = write_checkpoint(self._writer, sink, checkpoint, known, self._written_rows)
             record.append(encode_checkpoint(sink, written))
         self._committed[sink] = written.kept
         return written.kept

@@ -8,12 +8,17 @@ a checkpoint of before version 9.
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import xor
 
 from btcore.digest import sha256
 from btcore.journal import Entry
 
 KNOWN_DAMAGED = -1
 """In place of the checksum of an entry whose damage was told: it is left where it is, and never read again."""
+
+MAX_WRITTEN = 2048
+"""Rows that are remembered, above which all are forgotten: 300 bytes each."""
 
 
 def checksum_of(entry: Entry) -> int:
@@ -46,7 +51,36 @@ def checksum_of_row(values: Sequence[object]) -> int:
     The checksum of a checkpoint is that of its own row and of its baselines' rows, combined by exclusive or: so a
     commit needs none of the baselines that stay as they are.
     """
-    return int.from_bytes(sha256(repr(tuple(values)).encode("utf-8", "surrogatepass"))[:8], "big") >> 1
+    text = repr(values if type(values) is tuple else tuple(values))
+    return int.from_bytes(sha256(text.encode("utf-8", "surrogatepass"))[:8], "big") >> 1
+
+
+class WrittenRows:
+    """The rows that were written last, by sink and key, each with its share: they are what the next ones replace.
+
+    A row that is in the file counts as one of these only if it is the same, so nobody has to say that it was deleted.
+    Used under the journal's lock.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._rows: dict[tuple[object, ...], tuple[tuple[object, ...], int]] = {}
+
+    def combined(self, rows: Iterable[tuple[object, ...]]) -> int:
+        """Do what `combined` does, for rows that are in the file."""
+        found, known = 0, self._rows.get
+        for row in rows:
+            one = known(row[:2])
+            found ^= one[1] if one is not None and one[0] == row else checksum_of_row(row)
+        return found
+
+    def write(self, rows: Sequence[tuple[object, ...]]) -> int:
+        """Do what `combined` does, for rows that are written now."""
+        if len(self._rows) > MAX_WRITTEN:
+            self._rows.clear()
+        shares = [checksum_of_row(row) for row in rows]
+        self._rows.update(zip([row[:2] for row in rows], zip(rows, shares, strict=True), strict=True))
+        return reduce(xor, shares, 0)
 
 
 def combined(rows: Iterable[Sequence[object]]) -> int:

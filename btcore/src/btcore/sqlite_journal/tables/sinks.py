@@ -12,7 +12,7 @@ from typing import Any
 
 from btcore.classes import evolve, frozen
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
-from btcore.sqlite_journal.tables.checksum import checksum_of_row, combined, damage
+from btcore.sqlite_journal.tables.checksum import WrittenRows, checksum_of_row, combined, damage
 
 CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
 
@@ -77,27 +77,39 @@ class Written:
 
 
 def write_checkpoint(
-    connection: sqlite3.Connection, sink: str, checkpoint: Checkpoint, known: Mapping[str, Baseline]
+    connection: sqlite3.Connection,
+    sink: str,
+    checkpoint: Checkpoint,
+    known: Mapping[str, Baseline],
+    rows: WrittenRows | None = None,
 ) -> Written:
-    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already."""
+    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already.
+
+    `rows` are those that were written before.
+    """
     row = connection.execute(REVISION, (sink,)).fetchone()
     if (row[0] if row else 0) != checkpoint.revision:
         raise Superseded(sink)
     kept = evolve(checkpoint, revision=checkpoint.revision + 1)
     changed = {key: one for key, one in kept.baselines.items() if known.get(key) is not one}
-    return Written(kept, changed, keep_checkpoint(connection, sink, kept, changed))
+    return Written(kept, changed, keep_checkpoint(connection, sink, kept, changed, rows))
 
 
 def keep_checkpoint(
-    connection: sqlite3.Connection, sink: str, kept: Checkpoint, changed: Mapping[str, Baseline]
+    connection: sqlite3.Connection,
+    sink: str,
+    kept: Checkpoint,
+    changed: Mapping[str, Baseline],
+    written: WrittenRows | None = None,
 ) -> int:
     """Write a checkpoint, whatever is kept, and these baselines; return its checksum."""
     checksum = _checksum_of_baselines(connection, sink)
     if changed:
         # asked for at once: one after the other, they were a tenth of what a sink takes for a reading
-        checksum ^= combined(connection.execute(SOME_BASELINE_ROWS, (sink, _list(changed))))
+        written = WrittenRows() if written is None else written
+        checksum ^= written.combined(connection.execute(SOME_BASELINE_ROWS, (sink, _list(changed))))
         rows = [(sink, key, one.offset, _lifetime_text(one.lifetime), kept.revision) for key, one in changed.items()]
-        checksum ^= combined(rows)
+        checksum ^= written.write(rows)
         connection.executemany(KEEP_BASELINE, rows)
     marks = (kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision)
     checksum ^= checksum_of_row((sink, kept.offset, *marks))
