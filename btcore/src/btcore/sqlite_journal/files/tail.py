@@ -9,6 +9,7 @@ Records of a block hold what those before them in it have said, so damage costs 
 """
 
 import os
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -46,6 +47,12 @@ SIZE = 320 << 10
 """Bytes that the file has from the beginning, so that a record within them changes no length."""
 
 PAGE = 4096
+
+WRITE_OUT = 35.0
+"""Seconds in which a page is in memory alone at most, with the system's usual settings."""
+
+MAX_AHEAD = 64 << 10
+"""Bytes after the last record that are changed beforehand, at most."""
 
 MAX_RECORD = 4 << 20
 """Bytes of a record, uncompressed: what claims to be longer is damaged."""
@@ -86,6 +93,9 @@ class Tail:
         self._left = 0  # bytes until the next block
         self._deflate = _compressor()
         self._mapping: Mapping | None = None
+        self._changed = 0  # the time of the file
+        self._changed_at = time.monotonic()
+        self._grown = 0  # bytes that were written since then
 
     @property
     def size(self) -> int:
@@ -151,13 +161,33 @@ class Tail:
         try:
             self._write_at(self._end, written)
             if sync:
-                self._sync()
+                self.sync()
         except BaseException:
             self._left = 0  # the compressor has seen what no reader will: the next record begins a block
             raise
         self._end += len(written)
+        self._grown += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
+        if self._mapping is not None and not sync:
+            self._change_ahead(self._mapping)
+
+    def _change_ahead(self, mapping: Mapping) -> None:
+        """Where the system has just noted that the file has changed, change the pages of the next half minute, too.
+
+        Else it would note that again, and write it to the disk, with the first record of each page.
+        """
+        changed = os.fstat(self._descriptor).st_mtime_ns
+        if changed == self._changed:
+            return
+        now = time.monotonic()
+        ahead = int(self._grown * WRITE_OUT / max(now - self._changed_at, 1.0))
+        self._changed_at, self._grown = now, 0
+        until = min(self._end + min(ahead, MAX_AHEAD), mapping.size)
+        with suppress(OSError):  # as a file that was cut short: the next record finds that
+            for at in range(-(-self._end // PAGE) * PAGE, until, PAGE):
+                mapping.write(b"\0", at)  # there is no record of this filling
+        self._changed = os.fstat(self._descriptor).st_mtime_ns
 
     def _write_at(self, at: int, data: bytes) -> None:
         if self._mapping is not None and at + len(data) <= self._mapping.size:
@@ -176,7 +206,8 @@ class Tail:
             self._mapping.close()
             self._mapping = None
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Wait until it is on the disk. Raises OSError."""
         os.fdatasync(self._descriptor)
         if not self._is_named:
             sync_names(self._file.parent)
@@ -201,7 +232,7 @@ class Tail:
         self._filling, self._end, self._left, self._sum = filling, len(begin), 0, zlib.crc32(begin)
         self.is_empty = False
         if sync:
-            self._sync()
+            self.sync()
 
     def remove(self) -> None:
         """Remove the file: all of it is in the journal's file, and on the disk. It is closed afterwards."""
