@@ -9,7 +9,6 @@ Records of a block hold what those before them in it have said, so damage costs 
 """
 
 import os
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,12 +46,6 @@ SIZE = 320 << 10
 """Bytes that the file has from the beginning, so that a record within them changes no length."""
 
 PAGE = 4096
-
-WRITE_OUT = 35.0
-"""Seconds in which a page is in memory alone at most, with the system's usual settings."""
-
-MAX_AHEAD = 64 << 10
-"""Bytes after the last record that are changed beforehand, at most."""
 
 MAX_RECORD = 4 << 20
 """Bytes of a record, uncompressed: what claims to be longer is damaged."""
@@ -93,9 +86,6 @@ class Tail:
         self._left = 0  # bytes until the next block
         self._deflate = _compressor()
         self._mapping: Mapping | None = None
-        self._changed = 0  # the time of the file
-        self._changed_at = time.monotonic()
-        self._grown = 0  # bytes that were written since then
 
     @property
     def size(self) -> int:
@@ -166,28 +156,11 @@ class Tail:
             self._left = 0  # the compressor has seen what no reader will: the next record begins a block
             raise
         self._end += len(written)
-        self._grown += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
         if self._mapping is not None and not sync:
-            self._change_ahead(self._mapping)
-
-    def _change_ahead(self, mapping: Mapping) -> None:
-        """Where the system has just noted that the file has changed, change the pages of the next half minute, too.
-
-        Else it would note that again, and write it to the disk, with the first record of each page.
-        """
-        changed = os.fstat(self._descriptor).st_mtime_ns
-        if changed == self._changed:
-            return
-        now = time.monotonic()
-        ahead = int(self._grown * WRITE_OUT / max(now - self._changed_at, 1.0))
-        self._changed_at, self._grown = now, 0
-        until = min(self._end + min(ahead, MAX_AHEAD), mapping.size)
-        with suppress(OSError):  # as a file that was cut short: the next record finds that
-            for at in range(-(-self._end // PAGE) * PAGE, until, PAGE):
-                mapping.write(b"\0", at)  # there is no record of this filling
-        self._changed = os.fstat(self._descriptor).st_mtime_ns
+            with suppress(OSError):  # the record is there; the next one finds what is wrong with the file
+                self._mapping.change_ahead(self._end)
 
     def _write_at(self, at: int, data: bytes) -> None:
         if self._mapping is not None and at + len(data) <= self._mapping.size:
