@@ -102,6 +102,7 @@ def shrink(random: Random) -> None:
     space.RESERVE = 1 << 12
     recovery.YIELD = 0.0
     mending.SHARE = mending.PATIENCE = 600.0  # however busy the computer is
+    gathering.MAX_UNSYNCED = random.choice((0.05, 300.0))
     open_files.FRAMES = 2
 
 

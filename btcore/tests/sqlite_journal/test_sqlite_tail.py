@@ -199,6 +199,37 @@ def test_a_packet_changes_the_time_of_no_file(tmp_path: Path, journal: MortalJou
     assert any(not changed(5 + 5 * n) for n in range(5))  # the system may write a page out meanwhile
 
 
+def test_pages_that_are_soon_needed_are_changed_with_the_first(tmp_path: Path, journal: MortalJournal) -> None:
+    """After a write-out the first record changes the time of the tail, and those of the next pages do not."""
+    file = tmp_path / "journal.db-tail"
+
+    def is_changed_once(n: int) -> bool:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)  # as the system does about each half minute
+        os.close(descriptor)
+        journal.append([raw_entry(n, random.Random(n).randbytes(600))])
+        os.utime(file, (0, 0))
+        for m in range(n + 1, n + 30):
+            journal.append([raw_entry(m, random.Random(m).randbytes(600))])
+        return not file.stat().st_mtime
+
+    for n in range(30):
+        journal.append([raw_entry(n, random.Random(n).randbytes(600))])
+    assert any(is_changed_once(30 + 30 * n) for n in range(5))  # the system may write a page out meanwhile
+
+
+def test_a_tail_is_on_the_disk_after_five_minutes(journal: MortalJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first record after them it is waited for, though all is committed later, and then not for as long."""
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", waits.append)
+    fill(journal, 5)
+    assert waits == []
+    journal._gathering._synced -= gathering.MAX_UNSYNCED
+    fill(journal, 5, first=5)
+    assert len(waits) == 1
+    assert not journal._gathering.is_empty
+
+
 def test_many_packets_at_a_time_are_committed_at_once(tmp_path: Path, journal: MortalJournal) -> None:
     """An import does not pass through the tail."""
     journal.append([raw_entry(n, bytes(700)) for n in range(100)])

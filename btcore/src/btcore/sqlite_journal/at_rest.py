@@ -57,7 +57,7 @@ def describe_missing(file: Path, note: Note, gathering: Gathering, lost: int) ->
     is_tail_gone = gathering.was_empty and note.is_open
     if gathering.was_damaged or is_tail_gone:
         what = "was removed or emptied" if is_tail_gone else "is damaged"
-        least = "at least " if is_tail_gone else ""  # the note is up to a minute old
+        least = "at least " if is_tail_gone else ""  # the note is up to five minutes old
         loss = f"{least}{either(lost, 'reading is', 'readings are')} lost" if lost else "what came in last may be lost"
         return f"the journal {file} was not closed, and its tail ({tail_of(file).name}) {what}: {loss}"
     if lost:

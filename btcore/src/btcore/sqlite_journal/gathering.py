@@ -23,8 +23,11 @@ from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
 from btcore.sqlite_journal.tables.records import BROKEN, replay
 from btcore.text import either
 
-MAX_AGE = 300.0
-"""Seconds after which what is gathered is committed, with the next change."""
+MAX_AGE = 900.0
+"""Seconds after which what is gathered is committed, with the next change. Each commit writes a dozen pages besides."""
+
+MAX_UNSYNCED = 300.0
+"""Seconds after which the tail is brought to the disk, with the next change, where the system has not done that."""
 
 MAX_TAIL = 256 << 10
 """Bytes of the tail with which it is committed."""
@@ -59,6 +62,7 @@ class Gathering:
         self._on_full = on_full
         self._always_sync = always_sync
         self._since = self._failed = 0.0
+        self._synced = time.monotonic()  # when the tail was, last
         self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
         self._tail = Tail(file)
         self.is_synced = True  # what was committed is on the disk
@@ -164,6 +168,7 @@ class Gathering:
         """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
         if self._tail.size > MOST_TAIL:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
+        sync = sync or time.monotonic() - self._synced > MAX_UNSYNCED
         try:
             self._tail.write(record, self._newest_offset(), sync=sync)
         except OSError as error:
@@ -172,6 +177,8 @@ class Gathering:
             self._is_tail_failing = True
             return False
         self._is_tail_failing = False
+        if sync:
+            self._synced = time.monotonic()
         return True
 
     def _newest_offset(self) -> Offset:
@@ -245,6 +252,7 @@ class Gathering:
             self._replace_tail()
         elif self._tail.size and not self.is_stuck:
             self._tail.clear(sync=True)  # else it may come back with what was forgotten meanwhile
+            self._synced = time.monotonic()
 
     def _commit(self, *, sync: bool) -> None:
         try:

@@ -16,7 +16,7 @@ from btcore.classes import evolve
 from btcore.journal import Damage
 from btcore.sqlite_journal.files.note import path_of, read_note, write_note
 
-INTERVAL = 60.0
+INTERVAL = 300.0
 """Seconds between two notes of how far the journal has come."""
 
 

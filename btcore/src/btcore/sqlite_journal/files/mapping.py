@@ -12,10 +12,19 @@ and says what failed (EFAULT).
 
 import mmap
 import os
+import time
 from contextlib import suppress
 
 PORTION = 4096
 """Bytes that are given to the pipe at once: each system's pipe has room for them."""
+
+PAGE = 4096
+
+WRITE_OUT = 35.0
+"""Seconds after which the system has written out a page that was changed, as it is usually set."""
+
+MAX_AHEAD = 64 << 10
+"""Bytes that are changed beforehand, at most."""
 
 
 class Mapping:
@@ -25,7 +34,10 @@ class Mapping:
         """Map them. Raises OSError, and ValueError where the file is shorter."""
         self._memory = mmap.mmap(descriptor, size)
         self._view = memoryview(self._memory)
+        self._descriptor = descriptor
         self.size = size
+        self._changed, self._changed_at = 0, time.monotonic()  # when, as the file says, and by our clock
+        self._changed_to = 0
         try:
             self._out, self._in = os.pipe()
         except OSError:
@@ -47,6 +59,23 @@ class Mapping:
                 if os.write(self._in, portion) != len(portion) or os.readv(self._out, [target]) != len(portion):
                     raise OSError("only a part was written to a mapping")
         self._is_whole = True
+
+    def change_ahead(self, end: int) -> None:
+        """After a write that ends there: change what the next half minute needs, if the file's time has just changed.
+
+        Else the system would note, and write down, that the file has changed with the first write to each further
+        page. To be called after each write to a file that is written from its beginning to its end, again and again;
+        what is behind the end means nothing. Raises OSError.
+        """
+        if os.fstat(self._descriptor).st_mtime_ns == self._changed:
+            return
+        now = time.monotonic()
+        grown = end - self._changed_to if end >= self._changed_to else end
+        ahead = min(int(grown * WRITE_OUT / max(now - self._changed_at, 1.0)), MAX_AHEAD)
+        for at in range(-(-end // PAGE) * PAGE, min(end + ahead, self.size), PAGE):
+            self.write(b"\0", at)
+        self._changed, self._changed_at = os.fstat(self._descriptor).st_mtime_ns, now
+        self._changed_to = end
 
     def close(self) -> None:
         """Let go of it; what was written stays written."""

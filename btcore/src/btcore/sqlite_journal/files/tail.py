@@ -151,13 +151,16 @@ class Tail:
         try:
             self._write_at(self._end, written)
             if sync:
-                self._sync()
+                self.sync()
         except BaseException:
             self._left = 0  # the compressor has seen what no reader will: the next record begins a block
             raise
         self._end += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
+        if self._mapping is not None and not sync:
+            with suppress(OSError):  # the record is there; the next one finds what is wrong with the file
+                self._mapping.change_ahead(self._end)
 
     def _write_at(self, at: int, data: bytes) -> None:
         if self._mapping is not None and at + len(data) <= self._mapping.size:
@@ -176,7 +179,8 @@ class Tail:
             self._mapping.close()
             self._mapping = None
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Wait until it is on the disk. Raises OSError."""
         os.fdatasync(self._descriptor)
         if not self._is_named:
             sync_names(self._file.parent)
@@ -201,7 +205,7 @@ class Tail:
         self._filling, self._end, self._left, self._sum = filling, len(begin), 0, zlib.crc32(begin)
         self.is_empty = False
         if sync:
-            self._sync()
+            self.sync()
 
     def remove(self) -> None:
         """Remove the file: all of it is in the journal's file, and on the disk. It is closed afterwards."""
