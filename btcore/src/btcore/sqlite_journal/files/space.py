@@ -53,7 +53,7 @@ class Room:
         self._file = file
         self._reserve = file.with_name(RESERVE_NAME)
         self._looked = 0.0
-        self._was_told = False  # that the disk is full
+        self._is_low = False  # that the disk is full
         self._connection = connection
         self._tried = time.monotonic()
         self._is_missing = not self._fill()
@@ -90,11 +90,11 @@ class Room:
         self._looked = time.monotonic()
         with suppress(OSError):
             free = free_bytes(self._file.parent)
-            was_told, self._was_told = self._was_told, free < LEAST
-            if self._was_told and not was_told:
+            was_low, self._is_low = self._is_low, free < LEAST
+            if self._is_low and not was_low:
                 what = f"{format_bytes(free)} of the disk of the journal {self._file} are free"
                 log.warning("only %s: make room on it, else the meters are held back before long", what)
-            elif was_told and not self._was_told:
+            elif was_low and not self._is_low:
                 log.info("the disk of the journal %s has room again", self._file)
 
     def _fill(self) -> bool:
