@@ -196,6 +196,13 @@ MACHINE_FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+def test_a_disk_that_may_only_be_read_is_no_matter_of_rights(tmp_path: Path) -> None:
+    """Nobody is told to run as another user, or to give the directory to one."""
+    journal = JournalFacts(is_writable=False, is_read_only=True)
+    [found] = diagnose(attrs.evolve(healthy(tmp_path), journal=journal), 0.0)
+    assert (found.code, "dmesg" in found.advice, "chown" in found.advice) == ("state-rights", True, False)
+
+
 @pytest.mark.parametrize("code", MACHINE_FAULTS)
 def test_a_machine_in_trouble(tmp_path: Path, code: str) -> None:
     """What is wrong with the machine, the program and the names is found, and nothing else."""

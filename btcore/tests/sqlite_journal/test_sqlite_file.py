@@ -89,7 +89,7 @@ def test_damage_is_told_and_left_by_what_only_looks(file: Path) -> None:
         with closing(SqliteJournal(file, mends=False)) as damaged:
             damaged.read(0, 1000)
 
-    with pytest.raises(Unavailable, match=r"journal\.db: database disk image is malformed; .*move it away"):
+    with pytest.raises(Unavailable, match=r"journal\.db: database disk image is malformed; .*moves it away"):
         read_all()
 
 

@@ -141,7 +141,7 @@ def test_who_only_looks_is_told_of_garbled_tables(file: Path) -> None:
     at = file.read_bytes().index(b"offset ")
     overwrite(file, at, at + 3)
     before = file.read_bytes()
-    with pytest.raises(Unavailable, match="damaged"):
+    with pytest.raises(Unavailable, match="the next `btcore run` moves it away"):
         SqliteJournal(file, mends=False)
     assert file.read_bytes() == before
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from btcore.sqlite_journal.files import space
-from btcore.sqlite_journal.files.space import ENDLESS, ENOUGH, SHARE, Room, give_up_reserve
+from btcore.sqlite_journal.files.space import ENDLESS, ENOUGH, LEAST, SHARE, Room, give_up_reserve
 from btcore.sqlite_journal.journal import SqliteJournal
 
 RESERVE = 1 << 20
@@ -131,3 +131,19 @@ def test_a_reserve_that_cannot_be_written_is_none(
     monkeypatch.setattr("os.urandom", fail)
     room.look()
     assert (room.is_full, file.with_name("reserve").exists()) == (True, False)
+
+
+def test_a_full_disk_is_told_before_anything_fails(
+    file: Path, set_free: SetFree, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Commits are minutes apart: the log says once that the disk is full, and once that it has room again."""
+    monkeypatch.setattr(space, "LOOK", 0.0)
+    caplog.set_level("INFO")
+    set_free(ENOUGH * RESERVE)
+    with closing(SqliteJournal(file)) as journal:
+        for free in (LEAST, LEAST - 1, 0, 0, LEAST, LEAST):
+            set_free(free)
+            journal.inspect()
+    told, healed = caplog.messages
+    assert told.startswith(f"only 1.0 MB of the disk of the journal {file} are free: make room on it")
+    assert healed == f"the disk of the journal {file} has room again"

@@ -13,7 +13,9 @@ import pytest
 
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.opening import open_journal
+from btcore.status import JournalStatus, SiteStatus
 from btcore.status.disk import full_at, journal_status
+from btcore.status.report import MIN_FREE, problems
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DAY = 86_400.0
@@ -69,3 +71,11 @@ def test_the_disk_is_that_of_the_journal(tmp_path: Path, other_disk: Path) -> No
 def test_a_journal_without_a_disk_tells_none() -> None:
     """Nothing is told of a disk that the journal does not use."""
     assert journal_status(MemoryJournal(), 30 * DAY, NOW).free is None
+
+
+@pytest.mark.parametrize(("free", "is_told"), [(0, True), (MIN_FREE - 1, True), (MIN_FREE, False), (None, False)])
+def test_a_full_disk_is_among_what_is_wrong(free: int | None, *, is_told: bool) -> None:
+    """`btcore status` says so at its top, also while nothing has failed for it yet."""
+    status = SiteStatus(True, NOW, "site.toml", "1", (), (), JournalStatus("journal.db", free=free))  # noqa: FBT003
+    assert [line for line in problems(status) if "make room" in line] == list(problems(status))
+    assert bool(list(problems(status))) == is_told

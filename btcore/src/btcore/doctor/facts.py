@@ -89,7 +89,7 @@ class JournalFacts:
     """The journal, and where it is. `failure`: why it cannot be read. `free` are bytes of its disk, None if not known.
 
     `newest` is when the newest entry came in, `full` when the disk will be full at this rate. `damage` is what happened
-    to the journal last, at `damaged_at`.
+    to the journal last, at `damaged_at`. `is_read_only`: nobody may write to its file system.
     """
 
     location: str = ""
@@ -98,6 +98,7 @@ class JournalFacts:
     newest: datetime | None = None
     full: datetime | None = None
     is_writable: bool = True
+    is_read_only: bool = False
     damage: str = ""
     damaged_at: datetime | None = None
 

@@ -206,6 +206,7 @@ def _journal(site: Site, answers: _Answers) -> JournalFacts:
         newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
         is_writable=answers.is_running or _is_writable(site.state),
+        is_read_only=_is_read_only(site.state),
         damage=damage.get("text", ""),
         damaged_at=datetime.fromisoformat(damage["time"]) if damage else None,
     )
@@ -220,6 +221,14 @@ def _is_writable(state: Path) -> bool:
     except OSError:
         return False
     return os.access(state, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _is_read_only(state: Path) -> bool:
+    """Whether the file system of the state directory may only be read."""
+    try:
+        return bool(os.statvfs(state).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _newest(site: Site, entries: Sequence[Entry]) -> datetime | None:

@@ -56,7 +56,11 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
     for file in facts.readable:
         text = f"every user of this machine can read {file}"
         yield Finding("file-rights", text, f"Run: chmod o-rwx {file}", str(file))
-    if not facts.journal.is_writable:
+    if facts.journal.is_read_only:
+        text = f"the file system of {state} may only be read"
+        advice = "Linux makes it so when a disk fails: look at `dmesg`, and mount it for writing again"
+        yield Finding("state-rights", text, advice, state)
+    elif not facts.journal.is_writable:
         text = f"this user may not write into {state}"
         advice = "Run btcore and this command as the user that owns it, or give the directory to that user (chown -R)"
         yield Finding("state-rights", text, advice, state)

@@ -7,6 +7,7 @@ Two sites must not share a journal: the sinks of one would get the readings of t
 are not looked at here.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -28,6 +29,9 @@ LOCK_PATIENCE = 5.0
 
 LOCK_INTERVAL = 0.05
 """Seconds between two tries."""
+
+READ_ONLY = "Linux makes it so when a disk fails: look at `dmesg`, and mount it for writing again"
+"""What is said of a file system that may only be read."""
 
 MAX_PATH = 4096
 """Bytes of a path."""
@@ -199,6 +203,5 @@ def _wait_for(lock: int, state: Path) -> None:
 
 def _unusable(state: Path, error: OSError) -> Unavailable:
     why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
-    return Unavailable(
-        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
-    )
+    advice = READ_ONLY if error.errno == errno.EROFS else "set `state` to a directory that this user can write"
+    return Unavailable(f"cannot use the state directory {state}: {why}; {advice}")

@@ -3,8 +3,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from btcore import clocks
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal
@@ -15,6 +16,9 @@ from btcore.status import JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import journal_status
 from btcore.status.merged import left, merge
 from btcore.version import __version__
+
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""By how much the computer's clock is corrected without being set."""
 
 
 class LiveStatus:
@@ -37,7 +41,7 @@ class LiveStatus:
         self._sinks = sinks
         self._redact = redact
         self._dry_run = dry_run
-        self._started = datetime.now(UTC)
+        self._started, self._began = datetime.now(UTC), clocks.steady()
 
     def __call__(self) -> SiteStatus:
         """Return the status now. Raises Unavailable."""
@@ -52,9 +56,16 @@ class LiveStatus:
             sinks=tuple(self._sink_statuses(sinks)),
             journal=self._journal_status(now),
             process=os.getpid(),
-            started=self._started,
+            started=self._started_at(now),
             dry_run=self._dry_run,
         )
+
+    def _started_at(self, now: datetime) -> datetime:
+        """Return when the site was started, by the clock as it is now: it may have been set since then."""
+        started = now - timedelta(microseconds=clocks.steady() - self._began)
+        if abs(started - self._started) > CLOCK_TOLERANCE:
+            self._started = started
+        return self._started
 
     def _sink_statuses(self, workers: Sequence[SinkWorker]) -> Iterable[SinkStatus]:
         """Return the status of each sink: of its worker, or of the workers of its partitions."""

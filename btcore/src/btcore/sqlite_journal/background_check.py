@@ -70,7 +70,7 @@ class BackgroundCheck:
                 self._connection = connection
                 self._look(connection)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # else it cannot be read now: told by whoever needs it
-            self.fault = str(error) if is_damage(error) else ""
+            self.fault = describe(error) if is_damage(error) else ""
         finally:
             self.is_done = True
 
@@ -95,6 +95,11 @@ def is_damage(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.OperationalError) and str(error).startswith(DAMAGED_TEXTS):
         return True
     return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+
+
+def describe(error: BaseException) -> str:
+    """Return what an error of SQLite says, for a person."""
+    return "the names of its tables are garbled" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def is_read_error(error: BaseException) -> bool:

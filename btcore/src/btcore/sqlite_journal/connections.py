@@ -13,10 +13,10 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint
-from btcore.sqlite_journal.background_check import is_damage, is_read_error, raise_if_damaged
+from btcore.sqlite_journal.background_check import describe, is_damage, is_read_error, raise_if_damaged
 from btcore.sqlite_journal.files.place import make_private
 from btcore.sqlite_journal.files.space import Room, give_up_reserve
-from btcore.sqlite_journal.gathering import Gathering
+from btcore.sqlite_journal.gathering import Gathering, is_full
 from btcore.sqlite_journal.mending import Hooks, Mender
 from btcore.sqlite_journal.newest import Newest
 from btcore.sqlite_journal.tables.checksum import WrittenRows
@@ -95,11 +95,11 @@ class OpenJournal:
             self._mender.opened()
         except (Unavailable, sqlite3.Error) as error:
             cause = error.__cause__ if isinstance(error, Unavailable) else error
-            if not self._mender.is_journal or not is_damage(cause):
+            if cause is None or not self._mender.is_journal or not is_damage(cause):
                 raise
             self._mender.suspicions.take()  # it is about to be mended
             with self._guarded("open"):
-                self._mender.move_away(f"is damaged ({cause})")
+                self._mender.move_away(f"is damaged ({describe(cause)})")
             if not self._closed:
                 self._close("it is damaged")
             self._open_with_reserve()
@@ -181,13 +181,20 @@ class OpenJournal:
         except OSError as error:
             raise Unavailable(f"cannot {what} the journal {self._file}: {error.strerror or error}") from error
         except (sqlite3.Error, UnicodeDecodeError) as error:
+            text = describe(error)
             if is_damage(error) and what != "open":
-                self._mender.suspicions.add(str(error))
+                self._mender.suspicions.add(text)
             elif is_read_error(error) and what != "open":
-                self._mender.suspicions.add(str(error), is_io=True)
-            is_left = is_damage(error) and (not self._mends or not self._mender.is_journal)
-            advice = f"; {DAMAGED}" if is_left else ""
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}{advice}") from error
+                self._mender.suspicions.add(text, is_io=True)
+            raise Unavailable(f"cannot {what} the journal {self._file}: {text}{self._advice(error)}") from error
+
+    def _advice(self, error: BaseException) -> str:
+        """Return what a person has to do about an error; "" where it is mended without."""
+        if is_full(error):
+            return "; make room on its disk"
+        if not is_damage(error) or (self._mends and self._mender.is_journal):
+            return ""
+        return f"; {LEFT if self._mender.is_journal else DAMAGED}"
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -314,7 +314,8 @@ class SqliteJournal(OpenJournal):
             yield forgotten
 
     def inspect(self) -> Sequence[Damage]:
-        """See whether the file is well, and mend what is not; and whether there is room for the reserve again."""
+        """See whether the file is well, and mend what is not; and whether the disk has room, also for the reserve."""
+        self._room.watch()
         if self._room.is_due:
             with self._writing:
                 self._room.look()

@@ -21,6 +21,9 @@ MAX_METERS = 8
 """Meters of a source that are listed; the silent ones always are."""
 
 
+MIN_FREE = 1 << 20
+"""Bytes that are free on a disk which is not called full."""
+
 RECENT_DAMAGE = 86_400.0
 """Seconds for which a damage of the journal stands among what is wrong."""
 
@@ -69,6 +72,8 @@ def _journal_problems(status: SiteStatus) -> Iterator[str]:
     last = status.journal.last_damage if status.journal is not None else None
     if last is not None and (status.time - last.time).total_seconds() < RECENT_DAMAGE:
         yield f"{_error(last, status.time)}"
+    if status.journal is not None and status.journal.free is not None and status.journal.free < MIN_FREE:
+        yield f"the disk of the journal is full ({format_bytes(status.journal.free)} are free): make room on it"
 
 
 def _parts(status: SiteStatus) -> Iterable[tuple[str, SourceStatus | SinkStatus]]:

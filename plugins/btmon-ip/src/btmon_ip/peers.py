@@ -8,6 +8,7 @@ socket here: `connections.py` asks.
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 import attrs
@@ -150,6 +151,7 @@ class Peers:
                 del self._unproven_of[peer.address]
 
 
+@lru_cache(maxsize=256)  # asked for twice of each connection, and many may come from one address
 def address_key(host: str) -> str:
     """Return the key by which an address is remembered: of IPv6, the network of its owner."""
     address = ipaddress.ip_address(host.partition("%")[0])

@@ -6,11 +6,16 @@ a full disk neither is possible, so a full disk would never heal. So a file of r
 given up then; and the file grows but little until there is room again, so that what is in its log fits into it.
 """
 
+import logging
 import os
 import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from btcore.text import format_bytes
+
+log = logging.getLogger("btcore")
 
 RESERVE_NAME = "reserve"
 
@@ -26,6 +31,12 @@ SHARE = 4
 AGAIN = 10.0
 """Seconds after which it is tried again to make a reserve that is missing."""
 
+LEAST = 1 << 20
+"""Bytes that are free on a disk which is not called full."""
+
+LOOK = 20.0
+"""Seconds between two looks at how much is free."""
+
 ENDLESS = 0xFFFF_FFFE
 """Pages: SQLite's own limit."""
 
@@ -39,7 +50,10 @@ class Room:
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         """Make the reserve, where there is room for it."""
         self.is_full = False
+        self._file = file
         self._reserve = file.with_name(RESERVE_NAME)
+        self._looked = 0.0
+        self._is_low = False  # that the disk is full
         self._connection = connection
         self._tried = time.monotonic()
         self._is_missing = not self._fill()
@@ -68,6 +82,20 @@ class Room:
             self.is_full = False
             with suppress(sqlite3.Error):
                 self._connection.execute(f"PRAGMA max_page_count = {ENDLESS}")
+
+    def watch(self) -> None:
+        """Say once that the disk is full, long before a commit fails for it, and once that it has room again."""
+        if time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        with suppress(OSError):
+            free = free_bytes(self._file.parent)
+            was_low, self._is_low = self._is_low, free < LEAST
+            if self._is_low and not was_low:
+                what = f"{format_bytes(free)} of the disk of the journal {self._file} are free"
+                log.warning("only %s: make room on it, else the meters are held back before long", what)
+            elif was_low and not self._is_low:
+                log.info("the disk of the journal %s has room again", self._file)
 
     def _fill(self) -> bool:
         """Make the reserve, of bytes that are really written; return whether there is one."""
