@@ -34,8 +34,8 @@ BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
 READ_CACHE = 256
-"""KiB of the file that the connection that reads keeps in memory: each sink reads an entry once. By itself SQLite keeps
-2000, which the one that writes needs: with less it writes pages of what is gathered before it is committed, and again."""
+"""KiB of the file that the connection that reads keeps in memory: each sink reads an entry once. The one that writes
+keeps 2000, as SQLite does by itself: with less it writes pages of what is gathered before the commit, and again."""
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
 """Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
