@@ -2,7 +2,7 @@
 """Traces of hook calls: who was called, for how long, with how many readings, and what it answered.
 
 The trace is on while a `HookTrace` is: it sets the level of the logger `btcore.trace`. Off, it costs one look when an
-instance is registered, and nothing in a call.
+instance is registered (`hookspecs.is_traced`), and nothing in a call.
 """
 
 import logging
@@ -14,10 +14,9 @@ from typing import Any, Self
 import pluggy
 
 from btcore.classes import define, field, frozen
+from btcore.hookspecs import TRACE
 from btcore.records import Batch, Chunk, Reading
 from btcore.text import describe_error, plural
-
-LOGGER = logging.getLogger("btcore.trace")
 
 COUNTED_ONLY = {"decode_packet"}
 """Hooks that are called for each packet: they are counted, and have no line of their own."""
@@ -43,15 +42,8 @@ class HookCall:
         return f"{self.who} {self.hook}({self.given}): {self.seconds:.3f} s, {self.answer}"
 
 
-def is_on() -> bool:
-    """Whether calls are traced. The levels of other loggers do not count: `run --verbose` is no trace."""
-    return LOGGER.level == logging.DEBUG
-
-
 def trace_calls(manager: "pluggy.PluginManager", who: str) -> None:
-    """Trace the calls of the one instance that a plugin manager has, if the trace is on."""
-    if not is_on():
-        return
+    """Trace the calls of the one instance that a plugin manager has."""
     begun: list[float] = []  # a stack: an instance is called by one thread at a time
 
     def before(*_call: object) -> None:
@@ -137,7 +129,7 @@ def _count(item: object, counts: dict[str, int]) -> None:
 
 
 def _log(call: HookCall) -> None:
-    LOGGER.debug("%s", call, extra={"hook_call": call})
+    TRACE.debug("%s", call, extra={"hook_call": call})
 
 
 @define
@@ -171,14 +163,14 @@ class HookTrace(logging.Filter):
 
     def __enter__(self) -> Self:
         """Switch the trace on: for instances that are registered from now on."""
-        LOGGER.setLevel(logging.DEBUG)
-        LOGGER.addFilter(self)
+        TRACE.setLevel(logging.DEBUG)
+        TRACE.addFilter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Switch it off."""
-        LOGGER.removeFilter(self)
-        LOGGER.setLevel(logging.NOTSET)
+        TRACE.removeFilter(self)
+        TRACE.setLevel(logging.NOTSET)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Count the call of a record; return whether it is logged."""

@@ -5,6 +5,7 @@ A plugin class implements a hook with a method decorated with `@hookimpl`; it ma
 need. Each instance is called by one thread at a time, and only for its own table.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Event
 from typing import Any
@@ -16,6 +17,9 @@ from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, S
 from btcore.settings import Context
 
 PROJECT = "btcore"
+
+TRACE = logging.getLogger("btcore.trace")
+"""The log of all calls, where they are traced."""
 
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
@@ -99,6 +103,11 @@ class Hooks:
     @hookspec(firstresult=True)
     def preview_batch(self, batch: Batch) -> Iterable[str]:  # type: ignore[empty-body]
         """Call in a dry run in place of `process_batch`: return lines that show what would be sent. Send nothing."""
+
+
+def is_traced() -> bool:
+    """Whether calls are traced. The levels of other loggers do not count: `run --verbose` is no trace."""
+    return TRACE.level == logging.DEBUG
 
 
 class HookManager(PluginManager):

@@ -13,7 +13,8 @@ from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore import Chunk, Retry, hookimpl, plugin
 from btcore.decode.decoder import hook_caller
-from btcore.hook_trace import LOGGER, HookTrace
+from btcore.hook_trace import HookTrace
+from btcore.hookspecs import TRACE
 from btcore.runtime.supervisor import Supervisor
 from btcore.testing import HostedService, Reply
 from btcore.testing.kit.process import BtcoreProcess
@@ -38,7 +39,7 @@ def test_each_call_is_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
             raise error
 
     run(tmp_path, RecordingSink(answer=answer))
-    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER.name]
+    lines = [record.getMessage() for record in caplog.records if record.name == TRACE.name]
     assert any(line.startswith("sink.roof process_batch(") and line.endswith("raised Retry: busy") for line in lines)
     assert any(line.startswith("sink.roof process_batch(") and line.endswith("returned None") for line in lines)
     assert any(line.startswith("source.panel collect(5 chunks, 215 bytes, 0 readings): ") for line in lines)

@@ -14,6 +14,7 @@ from helpers.packets import METER, packet
 from helpers.times import START
 
 from btcore.journal import Baseline, Checkpoint, Entry, Retention
+from btcore.sqlite_journal.connections import READ_CACHE
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
 
@@ -169,6 +170,15 @@ def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
     assert len([one for one in statements if "INTO baseline" in one]) == 1
     expected = Checkpoint(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(2)})
     assert (expected, Checkpoint(9)) == (journal.checkpoint("a"), journal.checkpoint("b"))
+
+
+def test_only_the_connection_that_reads_keeps_less_of_the_file(journal: SqliteJournal) -> None:
+    """The one that writes keeps as much as SQLite by itself: what is gathered is not written before its commit."""
+    with closing(sqlite3.connect(":memory:")) as usual:
+        by_itself, written, read = (
+            one.execute("PRAGMA cache_size").fetchone() for one in (usual, journal._writer, journal._reader)
+        )
+    assert (by_itself, (-READ_CACHE,)) == (written, read)
 
 
 def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:

@@ -13,7 +13,6 @@ from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
-from btcore.hook_trace import HookTrace
 from btcore.logs.formatter import Formatter
 from btcore.logs.handler import set_up
 from btcore.runtime.process import share_allocations
@@ -23,6 +22,8 @@ from btcore.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     import argparse
+
+    from btcore.hook_trace import HookTrace
 
 log = logging.getLogger("btcore")
 
@@ -59,12 +60,14 @@ def main(args: "argparse.Namespace") -> int:
 
     with ExitStack() as last:
         if args.trace:
+            from btcore.hook_trace import HookTrace  # noqa: PLC0415 - few ask for it
+
             trace = last.enter_context(HookTrace())
             last.callback(_log_table, trace)
         return _run(load, redaction, args)
 
 
-def _log_table(trace: HookTrace) -> None:
+def _log_table(trace: "HookTrace") -> None:
     for line in trace.table():
         log.info("trace: %s", line)
 

@@ -19,9 +19,7 @@ from btcore.classes import define, field
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
-from btcore.hook_trace import is_on as is_trace_on
-from btcore.hook_trace import trace_calls
-from btcore.hookspecs import HookManager
+from btcore.hookspecs import HookManager, is_traced
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.settings import Context
 
@@ -36,7 +34,10 @@ def hook_caller(instance: object, who: str = "") -> Any:  # noqa: ANN401 - plugg
     """
     manager = HookManager()
     manager.register(instance)
-    trace_calls(manager, who or type(instance).__name__)
+    if is_traced():
+        from btcore.hook_trace import trace_calls  # noqa: PLC0415 - few ask for it
+
+        trace_calls(manager, who or type(instance).__name__)
     return manager.hook
 
 
@@ -152,7 +153,7 @@ def _function_of(caller: pluggy.HookCaller) -> Callable[[memoryview], Any] | Non
     """
     found = caller.get_hookimpls()
     is_alone = len(found) == 1 and not (found[0].hookwrapper or found[0].wrapper)
-    is_direct = is_alone and found[0].argnames == ("buffer",) and not is_trace_on()
+    is_direct = is_alone and found[0].argnames == ("buffer",) and not is_traced()
     return found[0].function if is_direct else None
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from btcore.errors import Unavailable
 from btcore.status import SiteStatus
-from btcore.status.report import problems
 
 if TYPE_CHECKING:
     from btcore.serve import HttpServer, Page
@@ -88,6 +87,7 @@ def _health(status: SiteStatus) -> "Page":
     from http import HTTPStatus  # noqa: PLC0415 - as above
 
     from btcore.serve import Page  # noqa: PLC0415 - as above
+    from btcore.status.report import problems  # noqa: PLC0415 - as above
 
     found = "".join(f"{line}\n" for line in problems(status))
     return Page(found or "ok\n", status=HTTPStatus.OK if status.is_ok else HTTPStatus.SERVICE_UNAVAILABLE)

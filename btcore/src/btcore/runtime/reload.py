@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Thread
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btcore.classes import frozen
 from btcore.config.site import Site
@@ -17,7 +17,9 @@ from btcore.errors import BtcoreError, ConfigurationError, Unavailable
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.text import describe_error
-from btcore.workers.changes import SiteChanges
+
+if TYPE_CHECKING:
+    from btcore.workers.changes import SiteChanges
 
 log = logging.getLogger("btcore")
 
@@ -182,5 +184,5 @@ class Reloader:
         reload.request.answer({**reload.answer, **({"pending": late} if late else {})})
 
 
-def _notices(changes: SiteChanges) -> Iterator[str]:
+def _notices(changes: "SiteChanges") -> Iterator[str]:
     yield from (f"{name}: the new value is used after a restart" for name in changes.on_restart)

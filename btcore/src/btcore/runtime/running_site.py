@@ -25,9 +25,7 @@ from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status.present import Present
-from btcore.status.report import facts
 from btcore.text import plural
-from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
 from btcore.workers.factory import Hosting, RunOptions, WorkerFactory
 from btcore.workers.group import WorkerGroup
 from btcore.workers.health import RunHealth
@@ -36,6 +34,7 @@ from btcore.workers.sharing import Sharing
 
 if TYPE_CHECKING:
     from btcore.mending.commands import Mending
+    from btcore.workers.changes import SiteChanges
 
 log = logging.getLogger("btcore")
 
@@ -180,6 +179,8 @@ class RunningSite:
 
     def _facts(self) -> Mapping[str, Any]:
         """Return what a plugin may know of the site."""
+        from btcore.status.report import facts  # noqa: PLC0415 - few plugins ask
+
         return {**facts(self.status()), "warnings": recent_warnings()}
 
     def mending(self) -> "Mending":
@@ -211,12 +212,14 @@ class RunningSite:
 
     # --- another configuration
 
-    def change(self, new: Site, accept: Callable[[Site], None]) -> SiteChanges:
+    def change(self, new: Site, accept: Callable[[Site], None]) -> "SiteChanges":
         """Take another configuration: restart what depends on what has changed, and nothing else.
 
         `accept` is called when all is prepared, and may refuse it. The workers that are replaced end and start later,
         in `check`. Raises Unavailable; nothing is changed then.
         """
+        from btcore.workers.changes import ON_RESTART, site_changes  # noqa: PLC0415 - most runs never have another
+
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
         stopped += [one.table for one in self.sinks.workers if one.stop_reason]

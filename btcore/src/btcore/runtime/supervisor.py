@@ -22,7 +22,6 @@ from btcore.runtime.reload import Reloader
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.sources.worker import SourceWorker
-from btcore.status.report import answer
 from btcore.text import either, plural
 from btcore.workers.clock_sync import ClockSync
 from btcore.workers.factory import RunOptions
@@ -145,7 +144,7 @@ class Supervisor:
     def _handlers(self, running: RunningSite) -> dict[str, Handler]:
         """Return what answers the commands of this machine's user."""
         return {
-            "status": lambda _request: [answer(running.status())],
+            "status": partial(_tell_status, running),
             "now": running.present.answer,
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             **{name: partial(_observe, running, self._stop, name) for name in OBSERVATION_REQUESTS},
@@ -195,6 +194,12 @@ class Supervisor:
             self._manager.status(running.describe() + notice)
         if self._manager.has_watchdog:
             self._manager.feed(running.hang())
+
+
+def _tell_status(running: RunningSite, _request: Request) -> Iterable[Any]:
+    from btcore.status.report import answer  # noqa: PLC0415 - most runs are never asked
+
+    return [answer(running.status())]
 
 
 def _observe(running: RunningSite, stop: Event, name: str, request: Request) -> Iterable[Any]:

@@ -34,6 +34,10 @@ MAX_CHECKED = 256 << 20
 BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
+READ_CACHE = 256
+"""KiB of the file that the connection that reads keeps in memory: each sink reads an entry once. The one that writes
+keeps 2000, as SQLite does by itself: with less it writes pages of what is gathered before the commit, and again."""
+
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
 """Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
 
@@ -132,6 +136,7 @@ class OpenJournal:
             self._measure()
             self._meters.read(self._writer)
             self._reader = self._connect(failing)
+            self._reader.execute(f"PRAGMA cache_size = -{READ_CACHE}")
             self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
             self._closed = ""
             failing.pop_all()

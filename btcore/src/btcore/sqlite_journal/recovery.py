@@ -8,16 +8,19 @@ Meanwhile `raise_if_missing` keeps sinks from passing over what is still to come
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Offset
 from btcore.sqlite_journal.files.moving import finish_moving, free_name, is_moved, move_away, remove_oldest
 from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.restoring import missing
-from btcore.sqlite_journal.salvage import Salvage
 from btcore.sqlite_journal.tables.lag import kept
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.text import either, plural
+
+if TYPE_CHECKING:
+    from btcore.sqlite_journal.salvage import Salvage
 
 YIELD = 0.005
 """Seconds between two portions, in which others may write."""
@@ -77,6 +80,8 @@ class Recovery:
     def begin(self, until: Offset) -> None:
         """Begin, unless it is under way; entries of what was moved away have offsets up to `until` at most."""
         if self._salvage is None:
+            from btcore.sqlite_journal.salvage import Salvage  # noqa: PLC0415 - of a file that was damaged
+
             self._salvage = Salvage(self._file.with_name(self._notebook.note.unsaved[0]), until)
             self.gap_until = self.gap_until or until
 
@@ -87,7 +92,7 @@ class Recovery:
             self._go_on(self._salvage)
             time.sleep(YIELD)
 
-    def _go_on(self, salvage: Salvage) -> None:
+    def _go_on(self, salvage: "Salvage") -> None:
         try:
             salvage.portion(self._transaction)
         except PermissionError as error:
@@ -96,13 +101,13 @@ class Recovery:
         if salvage.is_done:
             self._finish(salvage)
 
-    def _give_up(self, salvage: Salvage, error: OSError) -> None:
+    def _give_up(self, salvage: "Salvage", error: OSError) -> None:
         """Leave what may not be read where it is: the next start tries again."""
         self._salvage, self.gap_until = None, START
         advice = f"give {salvage.file} to btcore's user (chown) and start btcore again: then it is brought in"
         self._tell(f"{self._fault or 'what was moved away of the journal'}: {error.strerror}; {advice}", None)
 
-    def _finish(self, salvage: Salvage) -> None:
+    def _finish(self, salvage: "Salvage") -> None:
         note = self._notebook.note
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
         rest = note.unsaved[1:]
@@ -131,7 +136,7 @@ class Recovery:
         self._fault = ""
 
 
-def _describe(salvage: Salvage, gone: str) -> str:
+def _describe(salvage: "Salvage", gone: str) -> str:
     kept = f"; the old file is {salvage.file.name}: delete it when you do not need it" if salvage.file.exists() else ""
     return f"{plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}"
 

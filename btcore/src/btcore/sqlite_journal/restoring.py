@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from btcore.journal import Checkpoint, Entry, Offset
 from btcore.sqlite_journal.files.note import Note
-from btcore.sqlite_journal.salvage import KEEP_METER
 from btcore.sqlite_journal.tables.entries import insert_again
 from btcore.sqlite_journal.tables.lag import count_in_blocks, kept_until
+from btcore.sqlite_journal.tables.meters import ADD_METER
 from btcore.sqlite_journal.tables.records import KEEP_SOURCE
 from btcore.sqlite_journal.tables.sinks import keep_checkpoint, seal
 
@@ -57,7 +57,7 @@ def restore(
             keep_checkpoint(connection, sink, one, one.baselines)
             seal(connection, sink)  # all of them are in memory: they belong together
         connection.executemany(KEEP_SOURCE, sources.items())
-        connection.executemany(KEEP_METER, [(*meter, 0) for meter in meters])
+        connection.executemany(ADD_METER, [(*meter, 0) for meter in meters])
         new = [one for one in entries if insert_again(connection, one, added)]
         count_in_blocks(connection, [(one.offset, len(one.raw)) for one in new])
         raise_sequence(connection, until)

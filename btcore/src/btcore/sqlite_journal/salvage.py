@@ -23,6 +23,7 @@ from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.compression import Stored, unpacked
 from btcore.sqlite_journal.tables.entries import INSERT_AGAIN, select
 from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.meters import ADD_METER
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.sqlite_journal.tables.sinks import dead_letter_offsets, is_lifetime
 
@@ -48,8 +49,6 @@ NEWEST_THERE = "SELECT max(offset) FROM entry"
 
 KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-
-KEEP_METER = "INSERT OR IGNORE INTO meter (serial, format, offset) VALUES (?, ?, ?)"
 
 KEEP_SOURCE = "INSERT OR IGNORE INTO source_checkpoint (source, state) VALUES (?, ?)"
 
@@ -142,7 +141,7 @@ class Salvage:
             if is_lifetime(str(values[3])):
                 self._found.take_baseline(values)
         elif row.number == 0 and _fits(values, METER):
-            connection.execute(KEEP_METER, values)
+            connection.execute(ADD_METER, values)
         elif row.number == 0 and _fits(values, SOURCE):
             self._sources[str(values[0])] = values
 

@@ -19,6 +19,9 @@ from btmon_sqlite.errors import translate_errors
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for another program's lock. The core tries again later anyway, and must be able to stop soon."""
 
+CACHE = 1024
+"""KiB of the file that is kept in memory: what a batch changes. By itself SQLite keeps 2000, which a backlog fills."""
+
 
 @attrs.define(eq=False)
 class SqliteConnection:
@@ -77,6 +80,7 @@ def open_file(file: Path) -> SqliteConnection:
             connection.execute("PRAGMA journal_mode = WAL")
             # a batch that was delivered does not come again: it must be on the disk even if the power fails now
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE}")
         except sqlite3.Error:
             connection.close()
             raise

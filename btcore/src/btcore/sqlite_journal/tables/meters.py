@@ -16,7 +16,7 @@ MOST = 4096
 PORTION = 8
 """Into one of so many parts of them are forgotten at once."""
 
-ADD = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
+ADD_METER = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
 FORGET = "DELETE FROM meter WHERE serial = ? AND format = ?"
 
 Pair = tuple[str, str]
@@ -46,7 +46,7 @@ class Meters:
             most = max(surplus, MOST // PORTION) if surplus > 0 else 0
             self._leaving = list(islice((pair for pair in self._last if pair not in heard), most))
             connection.executemany(FORGET, self._leaving)
-            connection.executemany(ADD, new)
+            connection.executemany(ADD_METER, new)
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Know that these entries are in."""
