@@ -121,14 +121,14 @@ class Stream:
         if self._find is not None and not (self._rest or self._pieces or self._is_undoing):
             ahead = self._find(data, 0)
             if ahead[0] and isinstance(time, datetime) and sum([packet.size for packet in ahead[0]]) == len(data):
-                return self._whole(ahead[0], len(data), time)  # nearly always so, where a meter has a connection
+                return self._alone(ahead[0], len(data), time)  # nearly always so, where a meter has a connection
         # what cannot be complete yet is not even put together: 0.1 µs for a byte
         self._pieces.append(data)
         self._times.append(time)
         self._missing = missing = self._missing - len(data)
         return [] if missing > 0 else self._packets(final=False, ahead=ahead)
 
-    def _whole(self, packets: list[Packet], size: int, time: datetime) -> Found:
+    def _alone(self, packets: list[Packet], size: int, time: datetime) -> Found:
         """Return packets that came in at once, with nothing before, between or behind them: nothing has to be kept."""
         self._arrivals.end += size
         self._since = 0
