@@ -31,6 +31,9 @@ Found = list[tuple[Packet, datetime]]
 OnPiece = Callable[[bytes, Packet | None], object]
 """Called with the bytes of each packet, and with the bytes between packets, in the order of the stream."""
 
+Ahead = tuple[list[Packet], int]
+"""What `find` has found at the beginning of a buffer."""
+
 MAX_PACKET = 1 << 16
 """Bytes of the longest packet: a decoder that asks for more is not waited for."""
 
@@ -114,11 +117,26 @@ class Stream:
         """
         if not data:
             return []
+        ahead = None
+        if self._find is not None and not (self._rest or self._pieces or self._is_undoing):
+            ahead = self._find(data, 0)
+            if ahead[0] and isinstance(time, datetime) and sum([packet.size for packet in ahead[0]]) == len(data):
+                return self._alone(ahead[0], len(data), time)  # nearly always so, where a meter has a connection
         # what cannot be complete yet is not even put together: 0.1 µs for a byte
         self._pieces.append(data)
         self._times.append(time)
         self._missing = missing = self._missing - len(data)
-        return [] if missing > 0 else self._packets(final=False)
+        return [] if missing > 0 else self._packets(final=False, ahead=ahead)
+
+    def _alone(self, packets: list[Packet], size: int, time: datetime) -> Found:
+        """Return packets that came in at once, with nothing before, between or behind them: nothing has to be kept."""
+        self._arrivals.end += size
+        self._since = 0
+        self.counts.packets += len(packets)
+        if self.on_piece is not None:
+            for packet in packets:
+                self.on_piece(packet.raw, packet)
+        return [(packet, time) for packet in packets]
 
     def close(self) -> Found:
         """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
@@ -135,11 +153,11 @@ class Stream:
         self._asked = self._missing = 0
         return buffer
 
-    def _packets(self, *, final: bool) -> Found:
+    def _packets(self, *, final: bool, ahead: Ahead | None = None) -> Found:
         found: Found = []
         buffer = self._take()
         begin = self._arrivals.end - len(buffer)
-        at, size = self._intact(buffer, 0, begin, found)
+        at, size = self._intact(buffer, 0, begin, found, ahead)
         junk = at
         while not (size and not final) and (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
@@ -171,14 +189,14 @@ class Stream:
         self._arrivals.forget(begin + at + 1)
         return found
 
-    def _intact(self, buffer: bytes, at: int, begin: int, found: Found) -> tuple[int, int]:
-        """Add the packets that follow each other from here on, as `find` finds them.
+    def _intact(self, buffer: bytes, at: int, begin: int, found: Found, ahead: Ahead | None = None) -> tuple[int, int]:
+        """Add the packets that follow each other from here on, as `find` finds them, or has found them already.
 
         Return where the last one ends, and the bytes of the next one, if it is known not to be complete; else 0.
         """
         if self._find is None or self._is_undoing:
             return at, 0
-        packets, size = self._find(buffer, at)
+        packets, size = ahead or self._find(buffer, at)
         if not packets:
             return at, size
         time = self._arrivals.only() if at + packets[0].size < len(buffer) else None

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
-from btcore.classes import evolve, field, frozen
+from btcore.classes import Weak, evolve, field, frozen
 from btcore.errors import BtcoreError, JournalFull, Unavailable
 from btcore.origin import current_origin
 
@@ -31,7 +31,7 @@ class Superseded(BtcoreError):
 
 
 @frozen
-class Entry:
+class Entry(Weak):
     """One reading as the journal keeps it.
 
     `serial` and `key` identify it: `key` is its time in microseconds since 1970, raised by its writer where another

@@ -53,7 +53,10 @@ class RecentBytes:
     def packet(self, stream: str) -> None:
         """Record that packets came in on a stream: what came before is of no interest."""
         with self._lock:
-            self._put(stream, Undecoded(stream, has_packets=True))
+            one = self._streams.get(stream)
+            if one is None or one.data or not one.has_packets:  # nearly always there is nothing to forget
+                one = Undecoded(stream, has_packets=True)
+            self._put(stream, one)
 
     def received(self, stream: str, data: bytes, damaged: int = 0, not_taken: str = "") -> None:
         """Record bytes without a packet; `damaged` packets were in them, or one of a format that is not taken."""

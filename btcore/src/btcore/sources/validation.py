@@ -11,6 +11,8 @@ from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
 from btcore.records import Chunk, Reading, SourceCheckpoint
 
+ITEMS = (Chunk, Reading, SourceCheckpoint)
+
 EXPECTED = "expected a Chunk, a Reading or a SourceCheckpoint"
 
 
@@ -28,7 +30,7 @@ def checked_items(
     items = iter(collected)
     try:
         for item in items:
-            if not isinstance(item, Chunk | Reading | SourceCheckpoint):
+            if not isinstance(item, ITEMS):
                 raise InvalidPluginResult(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
             if not formats or not isinstance(item, Reading) or item.format.name in formats:
                 yield item

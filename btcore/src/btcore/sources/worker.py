@@ -315,8 +315,9 @@ class SourceWorker:
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
+            reading = self.heartbeat.during("reading what came in")
             for item in items:
-                with self.heartbeat.during("reading what came in"):
+                with reading:
                     self._intake.take(item)
                     if isinstance(item, SourceCheckpoint):
                         self._wait_for_room()

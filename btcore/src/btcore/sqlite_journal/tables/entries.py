@@ -7,8 +7,9 @@ A reading is identified by its meter and its key. Which key it has is its writer
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import cast
 
-from btcore.classes import evolve
+from btcore.classes import evolve, fillable
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
 from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
@@ -61,6 +62,8 @@ MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
 NO_TEXT = "Could not decode to UTF-8"
 """How the error begins that Python raises for a damaged text."""
+
+_FILLABLE_ENTRY = fillable(Entry)
 
 WITH_KEY = f"SELECT {PACKET}, serial, packetless FROM entry WHERE key = ?"  # noqa: S608 - columns of ours
 
@@ -178,9 +181,13 @@ def _values_stored(offset: Offset | None, entry: Entry, added: int, stored: Stor
 
 
 def _at(entry: Entry, offset: Offset) -> Entry:
-    """Return an entry with its offset; `attrs.evolve` takes longer than the insertion."""
-    of_packet = (entry.source, entry.serial, entry.format, entry.raw, entry.packetless)
-    return Entry(entry.key, *of_packet, offset, entry.monotonic, entry.boot, entry.address, entry.origin)
+    """Return an entry with its offset; to make one by its `__init__` takes three times as long."""
+    it = _FILLABLE_ENTRY()
+    it.key, it.source, it.serial, it.format, it.raw = entry.key, entry.source, entry.serial, entry.format, entry.raw
+    it.packetless, it.offset, it.monotonic, it.boot = entry.packetless, offset, entry.monotonic, entry.boot
+    it.address, it.origin = entry.address, entry.origin
+    it.__class__ = Entry
+    return cast("Entry", it)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:

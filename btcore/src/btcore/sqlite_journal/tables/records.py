@@ -9,7 +9,7 @@ one that they were written beside, an older copy, or a new one in place of one t
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any
 
 from btcore.journal import Baseline, Checkpoint, Entry
@@ -17,8 +17,6 @@ from btcore.sqlite_journal.tables.compression import Dictionaries
 from btcore.sqlite_journal.tables.entries import MANY, insert_again
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.sinks import REVISION, Written, keep_checkpoint, seal
-
-_OF_ENTRY = attrgetter("key", "source", "serial", "format", "packetless", "monotonic", "boot", "address", "origin")
 
 NEW_METER = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
 
@@ -38,8 +36,21 @@ KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
 
 def encode_entries(entries: Sequence[Entry], added: int) -> bytes:
     """Return the record of entries that have their offsets."""
-    rows = [(one.offset, len(one.raw), *_OF_ENTRY(one)) for one in entries]
-    return _line(entries=rows, added=added) + b"".join(entry.raw for entry in entries)
+    rows = ",".join(map(_row, entries))
+    line = f'{{"entries":[{rows}],"added":{added}}}\n'
+    return line.encode("utf-8", "surrogatepass") + b"".join([entry.raw for entry in entries])
+
+
+def _row(it: Entry) -> str:
+    """Return an entry as JSON: by hand, as a meter's next one differs by its numbers alone, and takes half as long."""
+    meter, way = _texts(it.source, it.serial, it.format, it.packetless, it.address, it.origin)
+    return f"[{it.offset},{len(it.raw)},{it.key},{meter},{it.monotonic},{it.boot},{way}]"
+
+
+@lru_cache(maxsize=2048)
+def _texts(*same: object) -> tuple[str, str]:
+    """Return what is the same for all packets of a meter, as JSON without its brackets."""
+    return _encode(same[:4])[1:-1], _encode(same[4:])[1:-1]
 
 
 def encode_checkpoint(sink: str, written: Written) -> bytes:
