@@ -7,20 +7,19 @@ a value is a part of the statement. What a row has in each column is `table.py`'
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from btcore.classes import frozen
+from btcore.records import Reading, Sample
 from btcore.sql.dialect import Value
-
-if TYPE_CHECKING:
-    from btcore.records import Reading, Sample
-    from btcore.sql.table import Record, Row
 
 OWN = 3
 """Columns at the beginning that are never idle: the key, the time and the serial number."""
 
 FEWEST = 2
 """Of fewer idle columns nothing is gained."""
+
+Values = tuple[Value, ...]
+"""Those of a row, in the order of the columns: all of them, or some."""
 
 NO_TEXTS: Mapping[int, str] = {}
 """Of a statement that is given the values of all columns."""
@@ -34,9 +33,9 @@ class IdleColumns:
     """
 
     texts: Mapping[int, str] = NO_TEXTS
-    values: tuple[Value, ...] = ()
-    of: Callable[["Row"], "Row"] = lambda _row: ()
-    others: Callable[["Row"], "Row"] = tuple
+    values: Values = ()
+    of: Callable[[Values], Values] = lambda _row: ()
+    others: Callable[[Values], Values] = tuple
 
 
 NO_IDLE = IdleColumns()
@@ -49,14 +48,16 @@ class StoredRows:
     A column that was not idle once is not taken to be idle again: each change is another statement.
     """
 
-    def __init__(self, make: Callable[["Record"], "Row"], size: int) -> None:
+    def __init__(self, make: Callable[[tuple[Reading, Reading | Sample]], Values], size: int) -> None:
         """Make each row by `make`, and remember the last `size` ones."""
         self._make = make
         self._size = size
         self._idle: IdleColumns | None = None
-        self._made: list[tuple[Reading | Sample, IdleColumns, Row] | None] = [None] * size
+        self._made: list[tuple[Reading | Sample, IdleColumns, Values] | None] = [None] * size
 
-    def of(self, records: Sequence["Record"], *, can_be_idle: bool) -> tuple[IdleColumns, list["Row"]]:
+    def of(
+        self, records: Sequence[tuple[Reading, Reading | Sample]], *, can_be_idle: bool
+    ) -> tuple[IdleColumns, list[Values]]:
         """Return the rows of records, without the values of the columns that are idle in all of them."""
         idle = self._idle if can_be_idle else NO_IDLE
         if idle is None:
@@ -79,7 +80,7 @@ class StoredRows:
         return idle, rows
 
 
-def _idle_in(rows: Sequence["Row"], before: IdleColumns | None = None) -> IdleColumns:
+def _idle_in(rows: Sequence[Values], before: IdleColumns | None = None) -> IdleColumns:
     """Return the columns that are idle in all of these rows, and were so before."""
     first = rows[0]
     candidates = range(OWN, len(first)) if before is None else before.texts
