@@ -33,7 +33,7 @@ DEBIAN_PACKAGES = (
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
 WORKERS = str(2 * (os.cpu_count() or 2))
-"""Tests that run at once where servers are among them, which wait more than they compute."""
+"""Tests that run at once where servers are among them, which wait more than they compute; without, each computes."""
 
 
 def tools(*groups: str) -> tuple[str, ...]:
@@ -148,7 +148,8 @@ def tests(session: nox.Session) -> None:
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
     keep_bytecode(session)
-    session.run("pytest", "--numprocesses", WORKERS, "--dist", "worksteal", *session.posargs)
+    workers = "auto" if "not servers" in session.posargs else WORKERS
+    session.run("pytest", "--numprocesses", workers, "--dist", "worksteal", *session.posargs)
 
 
 @nox.session

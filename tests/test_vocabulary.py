@@ -6,7 +6,7 @@ A word that is somebody else's is listed below with the module that has it.
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -84,9 +84,9 @@ NOT_OURS: Mapping[str, set[str]] = {
 """Words by module that are somebody else's: of a library, of a service, of mathematics, of an earlier version."""
 
 
-def identifiers(tree: ast.AST) -> Iterator[str]:
+def identifiers(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Yield the names that a module gives: functions, classes, arguments, variables, attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -97,9 +97,9 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.attr
 
 
-def texts(tree: ast.AST) -> Iterator[str]:
+def texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Yield the strings of a module, docstrings and pieces of f-strings among them."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -124,9 +124,9 @@ def unused_in_text(text: str) -> Iterator[str]:
 
 def unused_in_module(path: Path) -> set[str]:
     """Return what a module has of it: names, and phrases of its strings."""
-    tree = ast.parse(path.read_text("utf-8"))
-    names = {name for name in identifiers(tree) if unused_in_name(name)}
-    return names | {one for text in texts(tree) for one in unused_in_text(text)}
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = {name for name in identifiers(nodes) if unused_in_name(name)}
+    return names | {one for text in texts(nodes) for one in unused_in_text(text)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

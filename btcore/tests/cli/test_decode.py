@@ -5,52 +5,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from helpers.distributions import install_distribution
+from helpers.decode_command import ECM, Capture, Write, decode, line
 from helpers.folders import GOLDEN
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
 from btcore.text import plural
 
-Write = Callable[..., Path]
-Capture = pytest.CaptureFixture[str]
-
-ECM = [
-    pack("ecm1240bin", "312345", {"volts": 121.1, "secs": 1000, "ch1_aws": 7200, "ch1_pws": 3600, "ch1_a": 0.25}),
-    pack("ecm1240bin", "312345", {"volts": 121.2, "secs": 1010, "ch1_aws": 43_200, "ch1_pws": 3600, "aux1_ws": 3600}),
-    pack("ecm1240bin", "312345", {"volts": 121.2, "secs": 4, "flag": 1, "ch1_aws": 1800}),
-]
 GEM = pack("gem48ptbin", "01021234", {"secs": 70, "ch48_aws": 5, "t1": 21.5, "t2": -5, "p4": 7})
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Write:
-    """Return a function that writes a capture: plain bytes, or lines of (time, stream, bytes)."""
-
-    def write(*content: bytes | tuple[float, str, bytes]) -> Path:
-        path = tmp_path / "capture"
-        path.write_bytes(b"".join(each if isinstance(each, bytes) else line(*each) for each in content))
-        return path
-
-    return write
-
-
-def line(time: float, stream: str, data: bytes) -> bytes:
-    """Make one line of a capture."""
-    return json.dumps({"time": time, "stream": stream, "hex": data.hex()}).encode() + b"\n"
-
-
-def decode(capsys: Capture, *words: object) -> tuple[list[dict[str, Any]], str]:
-    """Run `btcore decode --json`; return the objects and the last line of what it said."""
-    assert main(["decode", "--json", *map(str, words)]) == OK
-    out, err = capsys.readouterr()
-    return [json.loads(each) for each in out.splitlines()], err.splitlines()[-1]
 
 
 def refused(capsys: Capture, *words: object) -> str:
@@ -335,96 +301,6 @@ def test_an_unknown_format_is_a_mistake(capture: Write, capsys: Capture) -> None
     """A format that does not exist is told, with those that do."""
     said = refused(capsys, capture(ECM[0]), "--formats", "ecm1240,gem48pbin")
     assert f"argument --formats: no packet format ecm1240; there are {', '.join(FORMATS)}" in said
-
-
-# --- decoders of others -----------------------------------------------------------------------------------------------
-
-
-STRANGERS = """
-    from asyncio import CancelledError
-
-    from btcore import Channel, Damaged, Format, Incomplete, Packet, Stop, hookimpl, plugin, setting
-
-    SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=lambda raw: eval(raw)["n"])
-
-    @plugin(api=1)
-    class Sun:
-        packet_formats = (SUN,)
-
-        @hookimpl
-        def decode_packet(self, buffer):
-            line, end, _ = bytes(buffer).partition(b"\\n")
-            if not line.startswith(b'{"n"'[:len(line)]):
-                return None
-            return Packet(len(line) + 1, SUN, "77", line + end) if end else Incomplete()
-
-    @plugin(api=1)
-    class Opening(Sun):
-        @hookimpl
-        def open(self):
-            raise Stop("no licence \\x1b[2J")
-
-    @plugin(api=1)
-    class Needing(Sun):
-        key: str = setting(help="a key")
-
-    @plugin(api=1)
-    class Crashing(Sun):
-        def __attrs_post_init__(self):
-            raise CancelledError("not \\x1b[2J now")
-
-    @plugin(api=1)
-    class Failing(Sun):
-        @hookimpl
-        def decode_packet(self, buffer):
-            raise RuntimeError("cannot \\x1b[2J")
-
-    @plugin(api=1)
-    class Sink:
-        @hookimpl
-        def process_batch(self, batch):
-            pass
-"""
-
-
-def test_every_installed_decoder_is_asked(
-    tmp_path: Path, capture: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A capture is read by all decoders that are installed; JSON that a meter sent is not taken for a capture's."""
-    monkeypatch.syspath_prepend(tmp_path)
-    install_distribution(tmp_path, "stranger-sun", STRANGERS, {"sun": "Sun", "tank": "Sink"})
-    path = capture(b'{"n": [1, 0]}\n', b'{"n": [11, 36000]}\n')
-    found, said = decode(capsys, path, "--samples", "--polarity", "btmon")
-    assert [(one["serial"], one["values"]["pv1_wh"]) for one in found] == [("77", -10.0)]
-    assert said == "2 packets, 0 junk bytes, 0 damaged packets"
-    found, _ = decode(capsys, capture(b'{"n": [1, 0]}\n', ECM[0]), "--formats", "sun")
-    assert [one["format"] for one in found] == ["sun"]
-
-
-def test_a_broken_decoder_is_told_and_left_out(
-    tmp_path: Path, capture: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever is wrong with a decoder, it is told in a line, no terminal is steered by it, and the others decode."""
-    monkeypatch.syspath_prepend(tmp_path)
-    names = ("opening", "needing", "crashing", "failing")
-    install_distribution(tmp_path, "stranger-bad", STRANGERS, {name: name.capitalize() for name in names})
-    install_distribution(tmp_path, "stranger-worse", "raise GeneratorExit", {"worse": "Worse"})
-    assert main(["decode", str(capture(b"?", ECM[0]))]) == OK
-    out, err = capsys.readouterr()
-    assert out.startswith("20")
-    *told, last = err.splitlines()
-    beginnings = (
-        'skipped: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); its entry point is',
-        'skipped: the decoder "crashing": CancelledError: not',
-        'skipped: the decoder "needing": it has required settings (key), which only a site.toml can set',
-        'the decoder "failing" failed and was taken to answer "not mine": RuntimeError: cannot',
-        'the decoder "opening" cannot be opened, and is left out: no licence',
-    )
-    assert len(told) == len(beginnings)
-    for line, beginning in zip(sorted(told), beginnings, strict=True):
-        assert line.startswith(beginning)
-    assert "\x1b" not in err
-    assert last == "1 packet, 1 junk byte, 0 damaged packets"
 
 
 # --- for people -------------------------------------------------------------------------------------------------------

@@ -2,87 +2,31 @@
 """A run that takes another configuration: what changed is restarted, the rest goes on, and nothing is lost."""
 
 import logging
-import re
 import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import attrs
 import pytest
 from helpers.fake_plugins import IteratorSource, OneMeterSink, RecordingSink
 from helpers.packets import METER, packet
-from helpers.running_sink import fill_journal
+from helpers.reloaded_run import Run, is_listening
 from helpers.sites import endless_source, make_sink, make_site, make_source, stored_offset
 
 from btcore import Batch, Chunk, Stop
 from btcore.config.meters import Meter, Meters
 from btcore.config.metrics import MetricsSettings
-from btcore.config.site import Sink, Site, Source
-from btcore.control.client import NotRunning, ask, ask_once
-from btcore.control.requests import RequestQueue
+from btcore.config.site import Site
+from btcore.control.client import ask_once
 from btcore.errors import ConfigurationError, Problem, Unavailable
 from btcore.journal import Journal
-from btcore.journal.opening import DEFAULT, open_journal
-from btcore.replay.requests import Request
 from btcore.runtime import reload, supervisor
-from btcore.runtime.supervisor import Supervisor
 from btcore.testing import free_port, wait_for
 from btcore.testing.kit.waiting import in_background
 from btcore.workers.factory import WorkerFactory
-
-
-class Run:
-    """A supervisor in a thread of its own, whose configuration a test changes."""
-
-    def __init__(self, site: Site, **options: Any) -> None:  # noqa: ANN401 - of any kind
-        """Take the first configuration."""
-        self.site = site
-        self.stop, self.reloads = threading.Event(), RequestQueue()
-        self.error: Exception | None = None
-        self.well: bool | None = None
-        self.wait_before_loading: threading.Event | None = None
-        self.loads = 0
-        self._supervisor = Supervisor(site, self.stop, load=self._load, reloads=self.reloads, **options)
-        self.thread = threading.Thread(target=self._work)
-
-    def _load(self) -> Site:
-        self.loads += 1
-        if self.wait_before_loading is not None:
-            self.wait_before_loading.wait(60)
-        if self.error is not None:
-            raise self.error
-        return self.site
-
-    def _work(self) -> None:
-        self.well = self._supervisor.run()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop, and wait for the end."""
-        self.stop.set()
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-
-    def reload(self, site: Site | None = None) -> dict[str, Any]:
-        """Take another configuration; return the answer."""
-        self.site = site or self.site
-        return dict(self.reloads.put().wait(60))
-
-
-def is_listening(state: Path) -> bool:
-    """Whether the program answers."""
-    try:
-        return bool(ask_once(state, "status"))
-    except NotRunning:
-        return False
 
 
 def delivered(sink: RecordingSink) -> Callable[[], bool]:
@@ -389,98 +333,3 @@ def test_a_command_waits_for_a_program_that_starts(tmp_path: Path, monkeypatch: 
         opened.set()
         asking.join(60)
     assert answers[0]["status"]["running"]
-
-
-# --- a replay that is under way
-
-
-def silent_source() -> Source:
-    """Make a source that brings nothing until it is stopped."""
-
-    def items(stop: threading.Event) -> Iterator[Chunk]:
-        stop.wait(60)
-        yield from ()
-
-    return make_source(IteratorSource(items=items))
-
-
-class Replayed:
-    """A run whose sink is being delivered again what the journal has; `release` lets it go on."""
-
-    COUNT = 100
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.begun, self.release = threading.Event(), threading.Event()
-        self.old, self.new = RecordingSink(answer=self._answer), RecordingSink()
-        with closing(open_journal(DEFAULT, folder)) as journal:
-            fill_journal(journal, self.COUNT)
-        self.answers: list[Any] = []
-        self._asking = threading.Thread(target=self._ask)
-
-    def site(self, *sinks: Sink) -> Site:
-        """Make a configuration with these sinks."""
-        return make_site(self.folder, silent_source(), *sinks)
-
-    def _answer(self, _batch: Batch) -> None:
-        if len(self.old.taken) == 3:
-            self.begun.set()
-            self.release.wait(60)
-
-    def begin(self, run: Run) -> None:
-        """Ask for it, once all was delivered, and wait for the midst of it."""
-        wait_for(lambda: is_listening(self.folder))
-        self._asking.start()
-        assert self.begun.wait(60)
-        assert run.thread.is_alive()
-
-    def _ask(self) -> None:
-        try:
-            self.answers += ask(self.folder, "replay", 60, sink="roof", request=attrs.asdict(Request()))
-        except Unavailable as error:
-            self.answers.append(error)
-
-    def end(self) -> Any:  # noqa: ANN401 - an answer, or an error
-        """Return the last answer."""
-        self._asking.join(60)
-        return self.answers[-1]
-
-
-def test_a_replay_goes_on_over_a_reload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The sink is restarted in the midst of a replay: each reading is delivered again once, and the command is told."""
-    caplog.set_level(logging.INFO)
-    replayed = Replayed(tmp_path)
-    old, new = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(replayed.new, batch_size=7)
-    with Run(replayed.site(old)) as run:
-        replayed.begin(run)
-        run.site = replayed.site(new)
-        request = run.reloads.put()
-        wait_for(lambda: "sink.roof: restarted (batch_size, start_at)" in caplog.messages)
-        replayed.release.set()
-        assert request.wait(60)["reloaded"]
-        done = replayed.end()
-    assert done["replay"]["finished"]
-    assert done["replay"]["delivered"] == replayed.COUNT
-    assert [*replayed.old.offsets, *replayed.new.offsets] == list(range(1, replayed.COUNT + 1))
-    assert replayed.new.offsets
-
-
-def test_a_replay_whose_sink_is_removed_says_how_far_it_came(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The command ends with that; where the sink is back, the rest is delivered, and nothing twice."""
-    caplog.set_level(logging.INFO)
-    replayed = Replayed(tmp_path)
-    old, other = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(RecordingSink(), "other")
-    with Run(replayed.site(old, other)) as run:
-        replayed.begin(run)
-        run.site = replayed.site(other)
-        request = run.reloads.put()
-        wait_for(lambda: "sink.roof: removed" in caplog.messages)
-        replayed.release.set()
-        assert request.wait(60)["reloaded"]
-        told = str(replayed.end())
-        given = len(replayed.old.offsets)
-        assert re.search(r"\[sink\.roof\] was taken out of the configuration: it came up to \d{4}-", told)
-        assert f", {given} delivered; where it is back, the rest is delivered" in told
-        run.reload(replayed.site(make_sink(replayed.new, batch_size=7), other))
-        wait_for(lambda: len(replayed.new.offsets) >= replayed.COUNT - given)
-    assert [*replayed.old.offsets, *replayed.new.offsets] == list(range(1, replayed.COUNT + 1))

@@ -2,6 +2,7 @@
 """Packets that the SQLite journal stores compressed: they are read as they came, and are lost with their dictionary."""
 
 import random
+import shutil
 import sqlite3
 import zlib
 from contextlib import closing
@@ -302,15 +303,27 @@ def test_a_dictionary_may_come_after_what_needs_it(file: Path) -> None:
     assert salvaged(file) == kept
 
 
+@pytest.fixture(scope="module")
+def of_the_dead(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Entry]]:
+    """Return the folder of a journal whose process died, and what it had: all of it in the file."""
+    folder = tmp_path_factory.mktemp("dead")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "MAX_RATE", 1_000_000)
+        journal = MortalJournal(folder / "journal.db")
+        kept = fill(journal, range(1, 1201))
+        journal._gathering.commit()
+        journal.inspect()
+        journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        journal.die()
+    return folder, kept
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_what_a_damaged_page_costs_is_told(file: Path, seed: int) -> None:
+def test_what_a_damaged_page_costs_is_told(of_the_dead: tuple[Path, list[Entry]], tmp_path: Path, seed: int) -> None:
     """Whichever pages are overwritten, each reading is there as it was, or counted as lost."""
-    journal = MortalJournal(file)
-    kept = fill(journal, range(1, 1201))
-    journal._gathering.commit()
-    journal.inspect()
-    journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    journal.die()
+    folder, kept = of_the_dead
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "journal.db"
     chosen = random.Random(seed).randrange(1, file.stat().st_size // 4096)
     overwrite(file, 4096 * chosen, 4096 * (chosen + 1))
     with closing(SqliteJournal(file)) as again:
