@@ -218,6 +218,20 @@ def test_pages_that_are_soon_needed_are_changed_with_the_first(tmp_path: Path, j
     assert any(is_changed_once(30 + 30 * n) for n in range(5))  # the system may write a page out meanwhile
 
 
+def test_with_always_a_page_of_the_tail_is_changed_when_it_is_needed(tmp_path: Path) -> None:
+    """Else each wait for the disk would write the pages that are not needed yet."""
+    with closing(SqliteJournal(tmp_path / "journal.db", always_sync=True)) as journal:
+        journal.append([raw_entry(0, random.Random(0).randbytes(600))])
+        tail = tmp_path / "journal.db-tail"
+        with tail.open("r+b") as file:
+            file.seek(2 * PAGE)
+            file.write(b"as before")
+        for n in range(1, 5):
+            journal.append([raw_entry(n, random.Random(n).randbytes(600))])
+            journal.commit("sink.a", Checkpoint(n, {}, revision=n - 1))
+        assert tail.read_bytes()[2 * PAGE :][:9] == b"as before"
+
+
 def test_a_tail_is_on_the_disk_after_five_minutes(journal: MortalJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the first record after them it is waited for, though all is committed later, and then not for as long."""
     waits: list[int] = []

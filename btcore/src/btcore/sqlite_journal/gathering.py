@@ -64,7 +64,7 @@ class Gathering:
         self._since = self._failed = 0.0
         self._synced = time.monotonic()  # when the tail was, last
         self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
-        self._tail = Tail(file)
+        self._tail = Tail(file, is_often_synced=always_sync)
         self.is_synced = True  # what was committed is on the disk
         self._restored = 0
         self._is_tail_failing = False
@@ -272,7 +272,7 @@ class Gathering:
             self.is_synced = True
 
     def _replace_tail(self) -> None:
-        tail = Tail(self._file)
+        tail = Tail(self._file, is_often_synced=self._always_sync)
         try:
             tail.clear()
         except BaseException:

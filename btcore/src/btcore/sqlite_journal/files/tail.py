@@ -68,8 +68,11 @@ class Tail:
     it, and `newest` is the newest offset that it tells of.
     """
 
-    def __init__(self, file: Path) -> None:
-        """Open the file, or make it. `records` is to be read before anything is written. Raises OSError."""
+    def __init__(self, file: Path, *, is_often_synced: bool = False) -> None:
+        """Open the file, or make it. `records` is to be read before anything is written. Raises OSError.
+
+        `is_often_synced`: nothing is changed beforehand, as each wait for the disk would write that.
+        """
         self.is_read = False
         self.is_damaged = False
         self.is_empty = True
@@ -79,6 +82,7 @@ class Tail:
         self._name = str(self._file)
         self._identity = os.fstat(self._descriptor)
         self._filling = b""
+        self._is_often_synced = is_often_synced
         self._is_named = False  # on the disk
         self._end = 0
         self._length = 0  # that it has from the beginning
@@ -158,7 +162,7 @@ class Tail:
         self._end += len(written)
         self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
-        if self._mapping is not None and not sync:
+        if self._mapping is not None and not self._is_often_synced:
             with suppress(OSError):  # the record is there; the next one finds what is wrong with the file
                 self._mapping.change_ahead(self._end)
 
