@@ -6,9 +6,11 @@ The journal is the real one; only its bounds are small, so that a short history 
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +21,7 @@ from power.recorder import Recorder
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
 from btcore.sqlite_journal import gathering, mending, recovery
-from btcore.sqlite_journal.files import open_files, space, tail
+from btcore.sqlite_journal.files import mapping, open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
 
 FILE = "journal.db"
@@ -102,8 +104,16 @@ def shrink(random: Random) -> None:
     space.RESERVE = 1 << 12
     recovery.YIELD = 0.0
     mending.SHARE = mending.PATIENCE = 600.0  # however busy the computer is
-    gathering.MAX_UNSYNCED = random.choice((0.05, 300.0))
+    gathering.MAX_UNSYNCED = 1e9  # seconds: `_grow_old` lets them pass
+    mapping.WRITE_OUT = 1.0  # with each change as many bytes ahead as were written since the last one
+    vars(mapping)["monotonic"] = lambda: 0.0
+    mapping.time_of_change = partial(change, count(), random.randint(2, 30))
     open_files.FRAMES = 2
+
+
+def change(asked: Iterator[int], often: int, _descriptor: int) -> int:
+    """Return when a file has changed: by how often that was asked, so that a seed is always the same history."""
+    return next(asked) // often
 
 
 class Workload:
@@ -154,6 +164,7 @@ class Workload:
         usual += [("many", self._append_many), ("restamp", self._restamp), ("letter", self._keep_letter)]
         usual += [("check", self._check), ("retention", self._forget), ("compact", self.journal.compact)]
         usual += [("close", self._close), ("kill", self._kill), ("inspect", self.journal.inspect)] * 2
+        usual += [("grow old", self._grow_old)]
         return usual + [("remove", self._remove)] * 2 + [("garble", self._garble), ("garble log", self._garble_log)]
 
     # --- the journal
@@ -249,6 +260,10 @@ class Workload:
         letter = DeadLetter(SINKS[0], entry.serial, LONG_AGO, LONG_AGO, "too sunny", places, keys)
         self.journal.keep_dead_letters([letter])
         self._know(letters={letter.identity: letter, **self._known.letters})
+
+    def _grow_old(self) -> None:
+        """Let so much time pass that the next change waits until the tail is on the disk."""
+        self.journal._gathering._synced -= 2 * gathering.MAX_UNSYNCED
 
     def _check(self) -> None:
         assert list(self.journal.check()) == []

@@ -12,8 +12,8 @@ and says what failed (EFAULT).
 
 import mmap
 import os
-import time
 from contextlib import suppress
+from time import monotonic
 
 PORTION = 4096
 """Bytes that are given to the pipe at once: each system's pipe has room for them."""
@@ -36,7 +36,7 @@ class Mapping:
         self._view = memoryview(self._memory)
         self._descriptor = descriptor
         self.size = size
-        self._changed, self._changed_at = 0, time.monotonic()  # when, as the file says, and by our clock
+        self._changed, self._changed_at = 0, monotonic()  # when, as the file says, and by our clock
         self._changed_to = 0
         try:
             self._out, self._in = os.pipe()
@@ -67,14 +67,14 @@ class Mapping:
         page. To be called after each write to a file that is written from its beginning to its end, again and again;
         what is behind the end means nothing. Raises OSError.
         """
-        if os.fstat(self._descriptor).st_mtime_ns == self._changed:
+        if time_of_change(self._descriptor) == self._changed:
             return
-        now = time.monotonic()
+        now = monotonic()
         grown = end - self._changed_to if end >= self._changed_to else end
         ahead = min(int(grown * WRITE_OUT / max(now - self._changed_at, 1.0)), MAX_AHEAD)
         for at in range(-(-end // PAGE) * PAGE, min(end + ahead, self.size), PAGE):
             self.write(b"\0", at)
-        self._changed, self._changed_at = os.fstat(self._descriptor).st_mtime_ns, now
+        self._changed, self._changed_at = time_of_change(self._descriptor), now
         self._changed_to = end
 
     def close(self) -> None:
@@ -86,6 +86,11 @@ class Mapping:
     def _unmap(self) -> None:
         self._view.release()
         self._memory.close()
+
+
+def time_of_change(descriptor: int) -> int:
+    """Return when an open file has changed, in nanoseconds, as it says itself. Raises OSError."""
+    return os.fstat(descriptor).st_mtime_ns
 
 
 def map_file(descriptor: int, size: int) -> Mapping | None:
