@@ -155,15 +155,9 @@ WHAT_A_RUN_NEEDS = {"btmon_ip", "btmon_sqlite", "ctypes", "faulthandler", "fcntl
 LATER = {
     *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
     *("config.toml_mistakes", "values.virtual_channels", "workers.devices", "workers.draining", "device.meters"),
-    *(
-        "runtime.observation",
-        "mending.commands",
-        "mending.redelivery",
-        "hook_trace",
-        "status.report",
-        "workers.changes",
-    ),
-    *("sqlite_journal.salvage", "sqlite_journal.found_checkpoints", "sqlite_journal.tables.check"),
+    *("runtime.observation", "mending.commands", "mending.redelivery", "hook_trace", "status.report"),
+    "workers.changes",
+    *("sqlite_journal.salvage", "sqlite_journal.found_checkpoints"),
     *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.table_reader"),
 }
 """Rooms that most runs never enter."""

@@ -31,6 +31,7 @@ from btcore.journal.opening import JournalOptions
 from btcore.sqlite_journal.connections import OpenJournal
 from btcore.sqlite_journal.files.place import file_of, warn_if_readable
 from btcore.sqlite_journal.files.space import free_bytes
+from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
 from btcore.sqlite_journal.tables.lag import kept_after, lag_after
@@ -327,8 +328,6 @@ class SqliteJournal(OpenJournal):
 
     def check(self) -> Iterator[str]:
         """Yield what is wrong with the file; a connection of its own reads it, so that nobody waits."""
-        from btcore.sqlite_journal.tables.check import find_damaged_entries, find_faults  # noqa: PLC0415 - when asked
-
         self._commit()
         with self._guarded("check"), ExitStack() as closing:
             connection = self._connect(closing)
@@ -337,8 +336,6 @@ class SqliteJournal(OpenJournal):
 
     def compact(self) -> None:
         """Write the file anew without the room in it that is free."""
-        from btcore.sqlite_journal.tables.check import compact  # noqa: PLC0415 - when asked
-
         with self._writing, self._reading, self._guarded("compact"):
             self._gathering.commit()
             compact(self._writer, self._file)
