@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from btcore.clocks import is_absurd
 from btcore.doctor.facts import JournalFacts, SiteFacts
 from btcore.findings import Finding
+from btcore.runtime.state_directory import READ_ONLY
 from btcore.text import format_bytes, format_duration
 
 AHEAD = timedelta(minutes=10)
@@ -58,8 +59,7 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
         yield Finding("file-rights", text, f"Run: chmod o-rwx {file}", str(file))
     if facts.journal.is_read_only:
         text = f"the file system of {state} may only be read"
-        advice = "Linux makes it so when a disk fails: look at `dmesg`, and mount it for writing again"
-        yield Finding("state-rights", text, advice, state)
+        yield Finding("state-rights", text, READ_ONLY, state)
     elif not facts.journal.is_writable:
         text = f"this user may not write into {state}"
         advice = "Run btcore and this command as the user that owns it, or give the directory to that user (chown -R)"
