@@ -58,7 +58,7 @@ NEEDS: Mapping[str, Need] = {
     "ascii": Need(packets=(ascii_wh(), ascii_wh(serial="01000011"))),
     "bidgely": Need({"url": "URL/upload/s3cr3t-T0KEN-0123456789", "map": {CHANNEL: {"description": "mains"}}}),
     "brultech": Need(packets=(make_packet(1), make_packet(2, form="gem48ptbin"))),
-    "emoncms": Need({"token": "s3cr3t-T0KEN"}, Reply(200, "ok")),
+    "emoncms": Need({"token": "s3cr3t-T0KEN"}, Reply(200, "ok"), varies=r"sentat=\d+"),
     "eragy": Need({"token": "s3cr3t-T0KEN", "gateway_id": "1"}, Reply(200, "<xml>0</xml>")),
     "peoplepower": Need(
         {"token": "s3cr3t-T0KEN", "map": {CHANNEL: "d"}},

@@ -23,6 +23,14 @@ pytestmark = pytest.mark.servers
 TABLE = "ecm1220bin_counters"
 
 
+@pytest.fixture(autouse=True)
+def hang_up_is_heard() -> Iterator[None]:
+    """Have what is started here hear SIGHUP, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def site(port: int, **sinks: str) -> str:
     """Return a configuration: a port that meters connect to, and sinks by their names."""
     parts = ['state = "state"', f'[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = {port}']
