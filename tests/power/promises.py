@@ -30,6 +30,11 @@ class Expected:
     is_always: bool
     is_mending: bool
 
+    @property
+    def lost(self) -> frozenset[Offset]:
+        """What was lost by damage before the power cut: a page of the log that was written over."""
+        return frozenset(self.done.versions.keys() - self.done.entries.keys() - self.done.forgotten)
+
 
 @attrs.define
 class Found:
@@ -81,7 +86,7 @@ def _missing(found: Found, expected: Expected) -> Iterator[str]:
     if expected.is_mending:
         return
     must = expected.done if expected.is_always else expected.durable
-    if gone := sorted(must.entries.keys() - expected.begun.forgotten - found.entries.keys()):
+    if gone := sorted(must.entries.keys() - expected.begun.forgotten - expected.lost - found.entries.keys()):
         yield f"{len(gone)} readings are lost that were on the disk: {gone[:5]}"
 
 
@@ -101,7 +106,7 @@ def _halved(found: Found, expected: Expected) -> Iterator[str]:
     if expected.is_mending or found.is_damaged:  # what is brought back then is brought back reading by reading
         return
     there = {expected.begun.groups[offset] for offset in found.entries if offset in expected.begun.groups}
-    gone = expected.begun.versions.keys() - expected.begun.forgotten - found.entries.keys()
+    gone = expected.begun.versions.keys() - expected.begun.forgotten - expected.lost - found.entries.keys()
     if halved := {expected.begun.groups[offset] for offset in gone} & there:
         yield f"of what was appended at once, only some is there (steps {sorted(halved)})"
 
@@ -132,7 +137,9 @@ def _sink(kept: Checkpoint | None, sink: str, expected: Expected) -> Iterator[st
     past = expected.begun.checkpoints.get(sink, ())
     surely = len(expected.durable.checkpoints.get(sink, ()))
     possible = [None, *past] if not surely or expected.is_mending else past[surely - 1 :]
-    if kept not in possible and not (expected.is_mending and any(_is_part(kept, one) for one in past)):
+    if kept not in possible and not (
+        expected.is_mending and any(_is_part(kept, one) or _has_gone_back(kept, one) for one in past)
+    ):
         yield f"the checkpoint of {sink} is {kept}, and not one of {possible}"
 
 
@@ -154,6 +161,15 @@ def _is_part(kept: Checkpoint | None, one: Checkpoint) -> bool:
         kept is not None
         and attrs.evolve(kept, baselines=one.baselines) == one
         and (kept.baselines.items() <= one.baselines.items())
+    )
+
+
+def _has_gone_back(kept: Checkpoint | None, one: Checkpoint) -> bool:
+    """Whether a checkpoint that nothing confirms any more passes over no reading, with baselines that were so."""
+    return (
+        kept is not None
+        and kept.examined == kept.offset <= one.offset
+        and kept.baselines.items() <= one.baselines.items()
     )
 
 
