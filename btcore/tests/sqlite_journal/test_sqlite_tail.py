@@ -3,6 +3,7 @@
 
 import os
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -342,6 +343,23 @@ def test_a_tail_is_replayed_into_another_file(tmp_path: Path, journal: MortalJou
     assert [one.offset for one in again.read(0, 99)] == [6, 7, 8, 9, 10]
     assert (raws(again), again.checkpoint("sink.a")) == (kept, checkpoint)
     again.close()
+
+
+def test_a_sink_is_where_the_last_record_of_the_tail_says(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, journal: MortalJournal
+) -> None:
+    """Also in a file that is begun anew: what is salvaged of the old one is older, and takes no sink back."""
+    fill(journal, 5)
+    first = journal.commit("sink.a", Checkpoint(1, {"1": Baseline(1)}))
+    journal.compact()  # all is in journal.db itself
+    second = journal.commit("sink.a", attrs.evolve(first, offset=3, baselines={**first.baselines, "2": Baseline(3)}))
+    third = journal.commit("sink.a", attrs.evolve(second, offset=5, baselines={**second.baselines, "1": Baseline(5)}))
+    left = shutil.copytree(tmp_path, tmp_path_factory.mktemp("died") / "state")
+    (left / "journal.db-wal").write_bytes(os.urandom(500))
+    with closing(open_mortal(left)) as again:
+        assert list(left.glob("journal.db.damaged-*"))
+        assert again.checkpoint("sink.a") == third
+        assert list(again.check()) == []
 
 
 def test_what_was_restamped_is_not_taken_back(tmp_path: Path, journal: MortalJournal) -> None:

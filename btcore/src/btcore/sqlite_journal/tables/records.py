@@ -98,8 +98,11 @@ def _replay_checkpoint(connection: sqlite3.Connection, sink: str, found: Mapping
     row = connection.execute(REVISION, (sink,)).fetchone()
     if row is None or row[0] == revision - 1:  # a record has the baselines that changed, and needs those before it
         keep_checkpoint(connection, sink, kept, {key: Baseline(*one) for key, *one in found["baselines"]})
-        if row is None:  # a new file: the baselines before it are still to be found, and then have to agree with it
-            seal(connection, sink, found.get("checksum"))
+        checksum = found.get("checksum")
+        if (
+            row is None or checksum is not None
+        ):  # in a new file, baselines before it are still to be found, and to agree
+            seal(connection, sink, checksum)
 
 
 def _replay_entries(
