@@ -246,9 +246,9 @@ class Reading(Weak):
             check_origin(origin)
         if numbers is not None:
             numbers = format.checked(numbers)
+        it = _FILLABLE_READING()
         return _fill(  # type: ignore[return-value] # no class is made of it
-            *(_FILLABLE_READING(), time, format, serial, raw, source, offset, monotonic, boot, address, origin),
-            *(numbers, None),
+            it, time, format, serial, raw, source, offset, monotonic, boot, address, origin, numbers, None
         )
 
     def __getnewargs__(self) -> tuple[object, ...]:
@@ -267,8 +267,9 @@ class Reading(Weak):
     @property
     def values(self) -> dict[str, Number]:
         """The measured numbers by label: `volts` in V, `ch1_aws` and `ch1_pws` in Ws, `ch1_a` in A, `t1` in degrees."""
-        numbers = self._numbers
-        return self.format.by_label(self.numbers if numbers is None else numbers)
+        numbers, form = self._numbers, self.format
+        make = form._by_label or form.by_label  # noqa: SLF001 - without a call in between, once there is one
+        return make(self.numbers if numbers is None else numbers)
 
     @property
     def seconds(self) -> int:

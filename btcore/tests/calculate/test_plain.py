@@ -12,13 +12,13 @@ from helpers.property_tests import hundred_examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import Format, Polarity, Reading
+from btcore import Format, Polarity, Reading, Sample
 from btcore.calculate.chain import SerialState
 from btcore.calculate.chains import Chains
 from btcore.calculate.lifetime import grow_lifetime
 from btcore.calculate.links import Lifetime, Link
 from btcore.calculate.plain import plain_values
-from btcore.calculate.samples import continues_in_step, examined_values
+from btcore.calculate.samples import between, continues_in_step, examined_values
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.calculate.transition import Transition, continues_plainly, elapsed_between, explain, transition_between
 from btcore.records import is_known_to_continue
@@ -48,6 +48,20 @@ def test_plain_values_are_those_of_each_counter_by_itself(
         link = Link(newer, "312345", older, Transition.CONTINUED, lifetime=lifetime)
         found = plain_values(older, newer, lifetime, polarity)
         assert found is None or list(found.items()) == list(examined_values(link, polarity).items())
+
+
+@hundred_examples
+@given(pairs, st.sampled_from(POLARITIES))
+def test_a_sample_that_was_made_the_short_way_has_the_values_of_each_counter(
+    readings: list[Reading], polarity: Polarity
+) -> None:
+    """Where a meter continued plainly, its sample has exactly what examining each counter gives."""
+    for older, newer in pairwise(readings):
+        if continues_plainly(older, newer):
+            sample = between(older, newer, polarity)
+            assert isinstance(sample, Sample)
+            expected = examined_values(Link(newer, "", older, Transition.CONTINUED), polarity)
+            assert list(sample.values.items()) == list(expected.items())
 
 
 @pytest.mark.parametrize("form", [GEM], ids=lambda form: form.name)

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
-from btcore.calculate.plain import KINDS, plain_values
+from btcore.calculate.plain import KINDS, columns_of, plain_values
 from btcore.calculate.transition import (
     NoSample,
     Transition,
@@ -21,6 +21,7 @@ from btcore.calculate.transition import (
     transition_between,
 )
 from btcore.calculate.written_out import WH
+from btcore.calculated import calculated
 from btcore.classes import evolve
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample, is_known_to_continue
@@ -35,7 +36,8 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     if the counters restarted too, `reset` is set, and energy is counted from zero.
     """
     if seconds := seconds_continued_plainly(older, newer):
-        return Sample(older, newer, seconds, False, partial(_values_between, older, newer, polarity, seconds))  # noqa: FBT003
+        values = partial(_values_between, older, newer, polarity, seconds)
+        return Sample.__new__(Sample, older, newer, seconds, False, values)  # noqa: FBT003 - less than `Sample(…)` by 0.1 µs
     transition = transition_between(older, newer)
     if isinstance(transition, NoSample):
         return transition
@@ -116,6 +118,11 @@ def _labels(format: Format) -> tuple[tuple[str, ...], ...]:
 
 def _values_between(older: Reading, newer: Reading, polarity: Polarity, seconds: float) -> Mapping[str, Number]:
     """Return the values of two readings that continue plainly."""
+    if polarity == "brultech":  # nearly always: what `plain_values` does first, without its call and the properties'
+        columns = columns_of(newer.format)
+        before, after = older._numbers or older.numbers, newer._numbers or newer.numbers  # noqa: SLF001 - see above
+        if (used := columns.values_of_use(after, before, seconds)) is not None:
+            return calculated(columns.indexes_of_use, used)
     plain = plain_values(older, newer, NEW, polarity, seconds)
     return _values(Link(newer, "", older, Transition.CONTINUED), polarity) if plain is None else plain
 

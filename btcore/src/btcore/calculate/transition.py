@@ -162,7 +162,7 @@ def seconds_continued_plainly(older: Reading, newer: Reading) -> int:
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS:
         return 0
-    before, after = older.numbers, newer.numbers
+    before, after = older._numbers or older.numbers, newer._numbers or newer.numbers  # noqa: SLF001 - no property's call
     reset = form._reset  # noqa: SLF001 - where its reset count is: nearly always it is the same
     if reset >= 0 and before[reset] != after[reset] and _was_reset(older, newer):
         return 0
