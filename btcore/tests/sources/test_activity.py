@@ -24,9 +24,9 @@ def test_readings_that_come_at_once_are_counted_as_one_by_one() -> None:
     """Each meter has the number of its readings and the time of its last one, and the last heard comes first."""
     readings = [("1", 5), ("2", 6), ("1", 7), ("3", 8), ("2", 9)]
     at_once, one_by_one = Activity(), Activity()
-    at_once.add(readings)
+    at_once.add_all(readings)
     for one in readings:
-        one_by_one.add([one])
+        one_by_one.add(*one)
     expected = [("2", MeterActivity(2, 9)), ("3", MeterActivity(1, 8)), ("1", MeterActivity(2, 7))]
     assert list(at_once.meters()) == list(one_by_one.meters()) == expected
 

@@ -28,9 +28,14 @@ class Activity:
     def __init__(self) -> None:
         """Begin without a meter."""
         self._lock = Lock()
-        self._meters: OrderedDict[str, MeterActivity] = OrderedDict()
+        self._meters: OrderedDict[str, tuple[int, int]] = OrderedDict()  # how many, and the time of the last
 
-    def add(self, readings: Sequence[tuple[str, int]]) -> None:
+    def add(self, serial: str, time: int) -> None:
+        """Count a reading of a meter; its time is in microseconds since 1970."""
+        with self._lock:
+            self._add(serial, time, 1)
+
+    def add_all(self, readings: Sequence[tuple[str, int]]) -> None:
         """Count readings: of each the serial number, and the time in microseconds since 1970."""
         found: dict[str, tuple[int, int]] = {}
         for serial, time in readings:
@@ -38,13 +43,16 @@ class Activity:
             found[serial] = count + 1, time
         with self._lock:
             for serial, (count, time) in found.items():
-                before = self._meters.pop(serial, None)
-                self._meters[serial] = MeterActivity(before.readings + count if before else count, time)
-                if len(self._meters) > MAX_METERS:
-                    self._meters.popitem(last=False)
+                self._add(serial, time, count)
+
+    def _add(self, serial: str, time: int, count: int) -> None:
+        before = self._meters.pop(serial, None)
+        self._meters[serial] = (before[0] + count if before else count), time
+        if len(self._meters) > MAX_METERS:
+            self._meters.popitem(last=False)
 
     def meters(self) -> Iterator[tuple[str, MeterActivity]]:
         """Yield the meters, the last heard first."""
         with self._lock:
             meters = list(self._meters.items())
-        return reversed(meters)
+        return ((serial, MeterActivity(*found)) for serial, found in reversed(meters))

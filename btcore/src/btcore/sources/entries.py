@@ -104,8 +104,35 @@ class EntryMaker:
     def of_packets(self, stream: SourceStream, found: Sequence[tuple[Packet, datetime]]) -> list[Entry]:
         """Make the entries of packets, each with the time at which it came in; those not admitted are left out.
 
-        A connection brings several packets of one meter at once: what is the same for all of them is done once.
+        A connection that has fallen behind brings several packets of one meter at once: what is the same for all of
+        them is done once. Nearly always there is one, and no list is made for it.
         """
+        if len(found) > 1:
+            return self._of_several(stream, found)
+        return [] if not found or (entry := self._of_one(stream, *found[0])) is None else [entry]
+
+    def _of_one(self, stream: SourceStream, packet: Packet, arrived: datetime) -> Entry | None:
+        """Do what `_of_several` does, for a packet that came alone."""
+        source, address, form, at = self._source.name, stream.address, packet.format, to_microseconds(arrived)
+        time = self._device_time(stream, packet, arrived) if self._reads_clock and form.clock is not None else None
+        key = stream.distinct(at if time is None else to_microseconds(time))
+        steady, boot = stream.steady(at)
+        serial = self._identities.serial_of(source, address, packet.serial, form.name)
+        if not self._admission.admitted(serial, form.name, steady if boot else at, is_live=bool(boot)):
+            return None
+        stream.packets += 1
+        when = arrived if key == at else from_microseconds(key)
+        offset = self._identities.next_offset()
+        reading = reading_of(packet, when, serial, source, offset, steady, boot, address, key)
+        name = self._identities.name(reading)
+        if boot:
+            self._silence_watch.heard(name)
+        self._decoders.add_taken((reading,))
+        self._activity.add(name, key)
+        stamps = (steady, boot if time else self._known(boot), address, self._origin)
+        return Entry(key, source, name, form.name, reading.raw, False, 0, *stamps)  # noqa: FBT003 - it has a packet
+
+    def _of_several(self, stream: SourceStream, found: Sequence[tuple[Packet, datetime]]) -> list[Entry]:
         entries: list[Entry] = []
         readings: list[Reading] = []
         begin = 0
@@ -119,7 +146,7 @@ class EntryMaker:
             begin += len(packets)
             entries += self._of_meter(stream, packets, arrived, readings)
         self._decoders.add_taken(readings)
-        self._activity.add([(entry.serial, entry.key) for entry in entries])
+        self._activity.add_all([(entry.serial, entry.key) for entry in entries])
         return entries
 
     def _of_meter(
@@ -156,7 +183,7 @@ class EntryMaker:
     def _device_times(
         self, stream: SourceStream, packets: Sequence[Packet], arrived: datetime
     ) -> Sequence[datetime | None]:
-        if self._source.clock == "arrival" or packets[0].format.clock is None:
+        if not self._reads_clock or packets[0].format.clock is None:
             return [None] * len(packets)
         return [self._device_time(stream, packet, arrived) for packet in packets]
 
@@ -201,7 +228,7 @@ class EntryMaker:
             return None
         offset = self._identities.next_offset()
         name = self._identities.name(renamed_reading(reading, serial, source, offset))
-        self._activity.add([(name, key)])
+        self._activity.add(name, key)
         is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
         if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)

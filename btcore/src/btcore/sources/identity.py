@@ -93,7 +93,8 @@ class Identities:
 
     def name(self, reading: Reading) -> str:
         """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""
-        return self.names([reading])[0]
+        with self._lock:
+            return self._name_anyway(reading)
 
     def names(self, readings: Iterable[Reading]) -> list[str]:
         """Return the name of each reading's meter, as `name` does; they came in one after the other."""

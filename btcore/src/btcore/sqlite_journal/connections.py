@@ -14,6 +14,7 @@ from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint
 from btcore.sqlite_journal.background_check import describe, is_damage, is_read_error, raise_if_damaged
+from btcore.sqlite_journal.baseline_keys import BaselineKeys
 from btcore.sqlite_journal.files.place import make_private
 from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering, is_full
@@ -61,6 +62,7 @@ class OpenJournal:
         self._news = threading.Condition()
         self._committed: dict[str, Checkpoint] = {}  # the last of each sink
         self._written_rows = WrittenRows()
+        self._baseline_keys = BaselineKeys()
         self._source_states: dict[str, str] = {}
         self._closed = "it is not open yet"  # why there is no connection now
         self._last = START
@@ -128,6 +130,7 @@ class OpenJournal:
 
     def _open(self) -> None:
         with ExitStack() as failing, self._guarded("open"):
+            self._baseline_keys.forget()
             self._writer = self._connect(failing)
             self._room = Room(self._file, self._writer)
             self._prepare()
@@ -209,6 +212,7 @@ class OpenJournal:
         """Change something, and commit it at once."""
         with self._writing, self._guarded("write to"), self._gathering.change():
             self._gathering.forget_newest()  # entries may come back
+            self._baseline_keys.forget()
             yield self._writer
 
     @contextmanager

@@ -217,18 +217,37 @@ class SqliteJournal(OpenJournal):
             self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
-            written = write_checkpoint(self._writer, sink, checkpoint, known, self._written_rows)
+            try:
+                written = write_checkpoint(self._writer, sink, checkpoint, known, self._written_rows)
+            except BaseException:
+                self._baseline_keys.forget(sink)  # another program may have written it
+                raise
+            self._baseline_keys.add(sink, written.changed)
             record.append(encode_checkpoint(sink, written))
         self._committed[sink] = written.kept
         return written.kept
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
-        with self._snapshot() as connection:
-            found = read_baseline(connection, sink, key)
+        if self._has_no_baseline(sink, key):
+            found = None
+        else:
+            with self._snapshot() as connection:
+                found = read_baseline(connection, sink, key)
         if found is None:
             self._mender.raise_if_missing(START)
         return found
+
+    def _has_no_baseline(self, sink: str, key: str) -> bool:
+        """Whether it is known that a sink has none; a program that only looks does not see what another one writes."""
+        has_none = self._baseline_keys.has_none(sink, key) if self._mends else False
+        if has_none is None:
+            with self._writing, self._guarded("read"):
+                if not self._gathering.is_empty:
+                    self._gathering.begin()
+                self._baseline_keys.read(self._writer, sink)
+            has_none = False
+        return has_none
 
     def restamp(self, entries: Sequence[Entry]) -> None:
         """Give entries these keys and boots."""

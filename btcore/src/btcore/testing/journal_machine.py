@@ -114,6 +114,12 @@ class ContractMachine(RuleBasedStateMachine):
         baselines = {serial: Baseline(offset, {"ch1_aws": offset})} if offset > before.offset else {}
         self.checkpoints[sink] = self.journal.commit(sink, before.moved(offset, baselines))
 
+    @rule(sink=sinks, serial=serials)
+    def look_for_baseline(self, sink: str, serial: str) -> None:
+        """Ask for a baseline of a sink by its key: it is that of the checkpoint, or none."""
+        expected = self.checkpoints.get(sink, Checkpoint()).baselines.get(serial)
+        assert self.journal.baseline(sink, serial) == expected
+
     @rule(sink=sinks, ahead=st.integers(0, 4))
     def examine(self, sink: str, ahead: int) -> None:
         """Look at some entries after a checkpoint, and want nothing of them."""
