@@ -31,15 +31,15 @@ class BaselineKeys:
     def read(self, connection: sqlite3.Connection, sink: str) -> None:
         """Read those of a sink."""
         rows = connection.execute(KEYS, (sink, MAX_BASELINES + 1)).fetchall()
-        self._keep(sink, {key for (key,) in rows})
+        self._remember(sink, {key for (key,) in rows})
 
     def add(self, sink: str, keys: Collection[str]) -> None:
         """Take note of baselines that are about to be written."""
         known = self._keys.get(sink)
         if known is not None and not known.issuperset(keys):
-            self._keep(sink, known.union(keys))
+            self._remember(sink, known.union(keys))
 
-    def _keep(self, sink: str, keys: set[str]) -> None:
+    def _remember(self, sink: str, keys: set[str]) -> None:
         if len(keys) <= MAX_BASELINES:
             self._keys[sink] = keys
         else:
