@@ -18,7 +18,7 @@ KNOWN_DAMAGED = -1
 """In place of the checksum of an entry whose damage was told: it is left where it is, and never read again."""
 
 MAX_WRITTEN = 8192
-"""Rows that are remembered, above which all are forgotten: 300 bytes each. Eight sinks with a thousand meters have as many."""
+"""Rows that are remembered, above which all are forgotten: those of eight sinks with a thousand meters, 2.4 MB."""
 
 
 def checksum_of(entry: Entry) -> int:
