@@ -81,11 +81,13 @@ class Simulation:
 
 @contextmanager
 def simulated(folder: Path, *words: str) -> Iterator[Simulation]:
-    """Simulate a meter while the block runs."""
+    """Simulate a meter while the block runs; one that listens can be connected to at once."""
     start = (datetime.now().astimezone() + LEAD).isoformat(timespec="seconds")
     arguments = [sys.executable, "-m", "btcore", "simulate", "--interval", "1s", "--start", start, *words]
     process = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
+        if "--listen" in words and process.stderr is not None:
+            assert "listening on" in process.stderr.readline()
         yield Simulation(process)
     finally:
         process.kill()
