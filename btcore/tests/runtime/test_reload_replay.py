@@ -65,6 +65,15 @@ class Replayed:
         assert self.begun.wait(60)
         assert run.thread.is_alive()
 
+    def reload_in_the_midst(self, run: Run, site: Site, logged: str, caplog: pytest.LogCaptureFixture) -> None:
+        """Take another configuration while it is under way, and let it go on once this was logged."""
+        self.begin(run)
+        run.site = site
+        request = run.reloads.put()
+        wait_for(lambda: logged in caplog.messages)
+        self.release.set()
+        assert request.wait(60)["reloaded"]
+
     def _ask(self) -> None:
         try:
             self.answers += ask(self.folder, "replay", 60, sink="roof", request=attrs.asdict(Request()))
@@ -83,12 +92,7 @@ def test_a_replay_goes_on_over_a_reload(tmp_path: Path, caplog: pytest.LogCaptur
     replayed = Replayed(tmp_path)
     old, new = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(replayed.new, batch_size=7)
     with Run(replayed.site(old)) as run:
-        replayed.begin(run)
-        run.site = replayed.site(new)
-        request = run.reloads.put()
-        wait_for(lambda: "sink.roof: restarted (batch_size, start_at)" in caplog.messages)
-        replayed.release.set()
-        assert request.wait(60)["reloaded"]
+        replayed.reload_in_the_midst(run, replayed.site(new), "sink.roof: restarted (batch_size, start_at)", caplog)
         done = replayed.end()
     assert done["replay"]["finished"]
     assert done["replay"]["delivered"] == replayed.COUNT
@@ -102,12 +106,7 @@ def test_a_replay_whose_sink_is_removed_says_how_far_it_came(tmp_path: Path, cap
     replayed = Replayed(tmp_path)
     old, other = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(RecordingSink(), "other")
     with Run(replayed.site(old, other)) as run:
-        replayed.begin(run)
-        run.site = replayed.site(other)
-        request = run.reloads.put()
-        wait_for(lambda: "sink.roof: removed" in caplog.messages)
-        replayed.release.set()
-        assert request.wait(60)["reloaded"]
+        replayed.reload_in_the_midst(run, replayed.site(other), "sink.roof: removed", caplog)
         told = str(replayed.end())
         given = len(replayed.old.offsets)
         assert re.search(r"\[sink\.roof\] was taken out of the configuration: it came up to \d{4}-", told)
