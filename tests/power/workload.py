@@ -20,7 +20,7 @@ from power.recorder import Recorder
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
-from btcore.sqlite_journal import gathering, mending, recovery
+from btcore.sqlite_journal import gathering, mending, recovery, waiting
 from btcore.sqlite_journal.files import mapping, open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
 
@@ -101,6 +101,7 @@ def shrink(random: Random) -> None:
     tail.BLOCK = random.choice((500, 2000, 16 << 10))
     gathering.MAX_TAIL = random.choice((1000, 3000, 8000, 30_000))
     gathering.MAX_RECORD = random.choice((2000, 10_000, 64 << 10))
+    waiting.MOST = random.choice((1, 3, 10, 64))
     space.RESERVE = 1 << 12
     recovery.YIELD = 0.0
     mending.SHARE = mending.PATIENCE = 600.0  # however busy the computer is

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.journal import Entry
-from btcore.sqlite_journal.tables.entries import _at
+from btcore.sqlite_journal.tables.entries import with_offset
 from btcore.sqlite_journal.tables.records import encode_entries
 
 TEXTS = st.text(max_size=8)
@@ -38,7 +38,7 @@ def test_an_entry_that_was_given_its_offset_is_the_same_but_for_that(entry: Entr
     """It is equal to one that is made with that offset."""
     fields = (entry.key, entry.source, entry.serial, entry.format, entry.raw, entry.packetless)
     expected = Entry(*fields, offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-    found = _at(entry, offset)
+    found = with_offset(entry, offset)
     assert type(found) is Entry
     assert found == expected
     assert hash(found) == hash(expected)

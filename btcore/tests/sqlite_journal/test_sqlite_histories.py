@@ -15,7 +15,7 @@ from helpers.journal_death import MortalJournal
 from helpers.journal_entries import raw_entry
 
 from btcore.journal import Baseline, Checkpoint, Entry, Offset
-from btcore.sqlite_journal import gathering
+from btcore.sqlite_journal import gathering, waiting
 
 SINK = "sink.roof"
 SOURCE = "source.old"
@@ -126,6 +126,7 @@ def test_nothing_is_lost_or_invented(file: Path, monkeypatch: pytest.MonkeyPatch
     """After each step all that was kept is there, in order, and no damage under the running program costs anything."""
     random = Random(seed)
     monkeypatch.setattr(gathering, "MAX_TAIL", random.choice([3000, 20_000, 256 << 10]))
+    monkeypatch.setattr(waiting, "MOST", random.choice([1, 4, 64]))
     history = History(file, random)
     for _ in range(random.randint(5, 30)):
         history.go_on()

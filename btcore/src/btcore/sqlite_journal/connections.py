@@ -77,7 +77,7 @@ class OpenJournal:
             hold=self._hold,
             transaction=self._transaction,
             gathering=lambda: self._gathering,
-            writer=lambda: self._writer,
+            writer=self._see_all,
             open=self._open,
             close=self._close,
             committed=self._committed,
@@ -85,6 +85,11 @@ class OpenJournal:
             meters=self._meters.pairs,
             newest=lambda: self._last,
         )
+
+    def _see_all(self) -> sqlite3.Connection:
+        """Return the connection that writes, with all that is kept in it."""
+        self._gathering.insert_waiting()
+        return self._writer
 
     def _begin(self) -> None:
         """Open the file for the first time; move away what is damaged, and begin a new one."""

@@ -3,7 +3,7 @@
 
 Each change is in the tail (`tail.py`) before it counts as done, so the death of the process costs none: whoever
 opens the journal next does them again, also where its file is a new one by then. The connection that has the
-transaction open sees them all.
+transaction open sees them all, but for entries that wait to be inserted together (`waiting.py`).
 """
 
 import errno
@@ -19,8 +19,9 @@ from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.compression import Dictionaries
-from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
-from btcore.sqlite_journal.tables.records import BROKEN, replay
+from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY, with_offset
+from btcore.sqlite_journal.tables.records import BROKEN, encode_entries, replay
+from btcore.sqlite_journal.waiting import Waiting, may_wait
 from btcore.text import either
 
 MAX_AGE = 900.0
@@ -72,6 +73,7 @@ class Gathering:
         self._last: Offset | None = None  # the newest offset, and the highest key, where they are known
         self._last_key: int | None = None
         self.dictionaries = Dictionaries()  # of the transaction
+        self._waiting = Waiting()  # until they are inserted; a transaction is open, and the tail has them
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
         try:
@@ -102,12 +104,36 @@ class Gathering:
         return self._tail.size
 
     def begin(self) -> None:
-        """Begin the transaction, unless it is open; what a commit that failed has left is done again."""
+        """Begin the transaction, unless it is open; what was taken back is done again. All that is kept is seen then.
+
+        Raises OSError, sqlite3.Error.
+        """
         if not self._connection.in_transaction:
+            if self._is_pending and not self._failed:  # SQLite has taken it back by itself, as of a disk that fails
+                self._failed = time.monotonic()
             self._begin()
+        elif self._waiting:
+            self._insert_waiting()
+
+    def insert_waiting(self) -> None:
+        """Insert what waits for that, so that the connection sees it. Raises OSError, sqlite3.Error."""
+        if self._waiting:
+            self.begin()
+
+    def _insert_waiting(self) -> None:
+        try:
+            self._waiting.insert(self._connection, self.dictionaries)
+        except BaseException as error:  # all that is gathered is taken back, and done again by the tail
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._failed = time.monotonic()
+            if is_full(error):
+                self._on_full()
+            raise
 
     def _begin(self) -> None:
         self._is_pending = True
+        self._waiting.forget()  # none, or they are taken back with all else
         self.forget_newest()  # until now another program may have written
         self._connection.execute("BEGIN IMMEDIATE")
         self._since = time.monotonic()
@@ -136,6 +162,29 @@ class Gathering:
             self._tail.is_damaged = True
             return 0
 
+    def append(self, entries: Sequence[Entry], added: int) -> list[Entry] | None:
+        """Keep entries in the tail, and have them inserted with those that come next; return them with their offsets.
+
+        None: nothing was done. It takes a change, as they may be refused, or cannot be gathered.
+        Raises OSError, sqlite3.Error, Unavailable.
+        """
+        if self._waiting.are_many:
+            self.begin()
+        last, key = self._last, self._last_key
+        if last is None or key is None or self._failed or not self._connection.in_transaction:
+            return None
+        if not may_wait(entries, key) or self._tail.is_gone:
+            return None
+        kept = [with_offset(entry, offset) for offset, entry in enumerate(entries, last + 1)]
+        record = encode_entries(kept, added)
+        if len(record) > MAX_RECORD or not self._write(record, kept[-1].offset, sync=self._always_sync):
+            return None
+        self._last, self._last_key = kept[-1].offset, kept[-1].key
+        self._waiting.add(kept, added, self.dictionaries)
+        if self._is_due:
+            self._commit_later()
+        return kept
+
     def change(self, *, durable: bool = False) -> "_Change":
         """Change something: all of it, or nothing. Its record goes into the list; without one it is committed at once.
 
@@ -155,7 +204,11 @@ class Gathering:
     def _end_change(self, record: list[bytes], *, durable: bool) -> None:
         sync = durable and self._always_sync
         try:
-            is_gathered = bool(record) and len(record[0]) <= MAX_RECORD and self._write(record[0], sync=sync)
+            is_gathered = (
+                bool(record)
+                and len(record[0]) <= MAX_RECORD
+                and self._write(record[0], self._newest_offset(), sync=sync)
+            )
             self._connection.execute("RELEASE change")
         except BaseException as error:
             self._fail_change(error)
@@ -169,13 +222,16 @@ class Gathering:
         self.forget_newest()
         self._undo(error)
 
-    def _write(self, record: bytes, *, sync: bool) -> bool:
+    def _is_gathered(self, record: bytes, *, sync: bool) -> bool:
+        return len(record) <= MAX_RECORD and self._write(record, self._newest_offset(), sync=sync)
+
+    def _write(self, record: bytes, newest: Offset, *, sync: bool) -> bool:
         """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
         if self._tail.size > MOST_TAIL:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
         sync = sync or time.monotonic() - self._synced > MAX_UNSYNCED
         try:
-            self._tail.write(record, self._newest_offset(), sync=sync)
+            self._tail.write(record, newest, sync=sync)
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
@@ -250,7 +306,7 @@ class Gathering:
 
     def commit(self) -> None:
         """Commit all, wait until it is on the disk, and empty the tail. Raises OSError, sqlite3.Error."""
-        if self._failed:
+        if self._is_pending:
             self.begin()
         self._commit(sync=True)
         if self._tail.is_gone:

@@ -104,6 +104,8 @@ class SqliteJournal(OpenJournal):
 
     def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
+        if self._meters.know(entries) and (later := self._gathering.append(entries, added)) is not None:
+            return Appended(later)
         with self._gathering.change(durable=True) as record:
             done = insert(self._writer, entries, added, self._gathering.dictionaries, self._gathering.newest_key())
             if done.kept:

@@ -13,7 +13,7 @@ from btcore.classes import evolve, fillable
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
 from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
-from btcore.sqlite_journal.tables.lag import BLOCK, CHANGE, SIZE, count_in_blocks
+from btcore.sqlite_journal.tables.lag import SIZE, count_in_blocks
 
 PACKET = """raw, dictionary, size,
     CASE WHEN dictionary THEN (SELECT other.raw FROM entry AS other WHERE other.offset = entry.dictionary) END"""
@@ -84,26 +84,39 @@ def insert(
         kept = _insert_all(connection, entries, added)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
-    if are_newest:
-        return Appended([_insert_one(connection, entry, added, dictionaries) for entry in entries])
     return _insert_in_turn(connection, entries, added, dictionaries)
-
-
-def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
-    kept = _insert_compressed(connection, entry, added, dictionaries)
-    connection.execute(CHANGE, (kept.offset // BLOCK, 1, len(entry.raw)))
-    return kept
 
 
 def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
     if dictionaries.are_too_many():
         dictionaries.newest = int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0)
-        return _at(entry, dictionaries.newest)
+        return with_offset(entry, dictionaries.newest)
 
     def insert_as(stored: Stored) -> Offset:
         return int(connection.execute(INSERT_STORED, _values_stored(None, entry, added, stored)).lastrowid or 0)
 
-    return _at(entry, dictionaries.insert(entry, insert_as) or 0)
+    return with_offset(entry, dictionaries.insert(entry, insert_as) or 0)
+
+
+def insert_at_offsets(
+    connection: sqlite3.Connection, entries: Iterable[tuple[Entry, int, bool]], dictionaries: Dictionaries
+) -> None:
+    """Insert entries at the offsets that they have, each with when it came, and whether it is stored as it came.
+
+    Nobody else has given these offsets, nor are their keys taken. Call it within the transaction of the dictionaries.
+    """
+    rows = []
+    for entry, added, is_as_it_came in entries:
+
+        def insert_as(stored: Stored, entry: Entry = entry, added: int = added) -> Offset:
+            rows.append(_values_stored(entry.offset, entry, added, stored))
+            return entry.offset
+
+        if is_as_it_came:
+            dictionaries.newest = insert_as(Stored(entry.raw))
+        else:
+            dictionaries.insert(entry, insert_as, entry.offset)
+    connection.executemany(INSERT_STORED, rows)
 
 
 def _are_newest(entries: Sequence[Entry], newest_key: int | None) -> bool:
@@ -128,7 +141,7 @@ def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added:
     """
     connection.executemany(INSERT, [_values(None, entry, added) for entry in entries])
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
-    return [_at(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
+    return [with_offset(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
 
 
 def _insert_in_turn(
@@ -180,7 +193,7 @@ def _values_stored(offset: Offset | None, entry: Entry, added: int, stored: Stor
     return (*_values(offset, entry, added, stored.raw), stored.dictionary, stored.size)
 
 
-def _at(entry: Entry, offset: Offset) -> Entry:
+def with_offset(entry: Entry, offset: Offset) -> Entry:
     """Return an entry with its offset; to make one by its `__init__` takes three times as long."""
     it = _FILLABLE_ENTRY()
     it.key, it.source, it.serial, it.format, it.raw = entry.key, entry.source, entry.serial, entry.format, entry.raw

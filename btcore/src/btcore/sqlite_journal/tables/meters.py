@@ -37,6 +37,11 @@ class Meters:
         known = self._last
         self._last = {**{pair: 0 for pair in rows if pair not in known}, **known}
 
+    def know(self, entries: Sequence[Entry]) -> bool:
+        """Whether none of these entries is of a meter, or in a format, that is new."""
+        known = self._last
+        return all((entry.serial, entry.format) in known for entry in entries)
+
     def write(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Write those that are new among these entries; `take` is called once they are committed."""
         heard = {(entry.serial, entry.format): entry.offset for entry in entries}
