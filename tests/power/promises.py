@@ -138,7 +138,7 @@ def _sink(kept: Checkpoint | None, sink: str, expected: Expected) -> Iterator[st
     surely = len(expected.durable.checkpoints.get(sink, ()))
     possible = [None, *past] if not surely or expected.is_mending else past[surely - 1 :]
     if kept not in possible and not (
-        expected.is_mending and any(_is_part(kept, one) or _has_gone_back(kept, one) for one in past)
+        expected.is_mending and any(_is_part(kept, one, past) or _has_gone_back(kept, one) for one in past)
     ):
         yield f"the checkpoint of {sink} is {kept}, and not one of {possible}"
 
@@ -155,12 +155,12 @@ def _source(state: str, found: Found, expected: Expected) -> Iterator[str]:
             yield f"the source goes on after {state!r}, and {len(gone)} readings before that are lost: {gone[:5]}"
 
 
-def _is_part(kept: Checkpoint | None, one: Checkpoint) -> bool:
-    """Whether a checkpoint was so, but for baselines that were lost."""
+def _is_part(kept: Checkpoint | None, one: Checkpoint, past: Sequence[Checkpoint]) -> bool:
+    """Whether a checkpoint was so, but for baselines that were lost, or are those of an earlier one."""
     return (
         kept is not None
         and attrs.evolve(kept, baselines=one.baselines) == one
-        and (kept.baselines.items() <= one.baselines.items())
+        and all(any(other.baselines.get(key) == found for other in past) for key, found in kept.baselines.items())
     )
 
 
