@@ -97,10 +97,11 @@ class FailureReporter:
 
     # --- failures
 
-    def failed(self, what: str, wait: float, *, requested: bool = False) -> None:
+    def failed(self, what: str, wait: float, *, requested: bool = False, is_known: bool = False) -> None:
         """Report a failure, and the seconds until the next try; `requested`: the service asks for that wait.
 
-        The first is logged at once, later ones in a summary once an hour, and each of them at debug level.
+        The first is logged at once, later ones in a summary once an hour, and each of them at debug level. One that
+        `is_known`, as somebody else has logged it, is at debug level only.
         """
         with self._lock:
             now = self._clock()
@@ -111,7 +112,7 @@ class FailureReporter:
             self.last_failure = LastFailure(what, at := time.time(), at + wait, requested)
             then = _format_requested_wait(wait) if requested else f"trying again in {format_duration(math.ceil(wait))}"
             is_long = requested and wait >= LONG_WAIT
-            if not (
+            if is_known or not (
                 (is_long or now - self._logged_at >= SUMMARY_INTERVAL)
                 and self._log_failure(now, what, then, is_long=is_long)
             ):
