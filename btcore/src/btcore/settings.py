@@ -207,15 +207,16 @@ class Context:
     `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
     all that [channels] says of it. `delivery` are a sink's delivery settings.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first; it raises BtcoreError where the
-    journal cannot be read, and a source that leaves it at that is opened again later. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
-    reload has another instance of its class ready for its table, to which it may leave a port or a line. `site_status`
-    returns what `btcore status --json` shows, `problems`, the lines that a person should see to, and `warnings`, the
-    last ones of the log; empty where there is no run. `dead_letters` does what `btcore dead-letters` does: it is given
-    the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns `letters`. Both may be
-    called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is [tariff], what energy
-    costs; None where the configuration has none. `replay` returns whether what the journal holds is being delivered to
-    this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it has had anything.
+    journal cannot be read, and a source that leaves it at that is opened again later. `once`: the run ends when all
+    sources have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops,
+    whether a reload has another instance of its class ready for its table, to which it may leave a port or a line.
+    `site_status` returns what `btcore status --json` shows, `problems`, the lines that a person should see to, and
+    `warnings`, the last ones of the log; empty where there is no run. `dead_letters` does what `btcore dead-letters`
+    does: it is given the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns
+    `letters`. Both may be called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is
+    [tariff], what energy costs; None where the configuration has none. `replay` returns whether what the journal holds
+    is being delivered to this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it
+    has had anything.
     """
 
     name: str

@@ -66,9 +66,9 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
         yield Finding("state-rights", text, advice, state)
     if facts.journal.failure and facts.journal.is_writable:
         advice = (
-            "If its disk is full, make room on it: btcore goes on by itself. If it is damaged, docs/journal.md says"
+            "If its disk is full, make room: btcore goes on by itself. If it is damaged, docs/journal.md says what can"
+            " be saved; if it is newer, upgrade btcore"
         )
-        advice += " what can be saved; if it is newer, upgrade btcore"
         yield Finding("journal", facts.journal.failure, advice, state)
 
 

@@ -19,7 +19,7 @@ from btcore.errors import BtcoreError
 from btcore.journal import START, Damage, Forgotten, HeardMeter, Journal, JournalNotReady, Offset
 from btcore.text import format_duration
 
-FIRST, LONGEST = 2.0, 30.0
+FIRST, LONGEST = 1.0, 10.0
 """Seconds until it is tried again to open the journal: of the first wait, and of the longest."""
 
 REPEAT_INTERVAL = 3600.0

@@ -107,7 +107,7 @@ class FailureReporter:
             now = self._clock()
             self._since = self._since if self._count else now
             self._count += 1
-            self._unlogged += 1
+            self._unlogged += not is_known
             self._last = what
             self.last_failure = LastFailure(what, at := time.time(), at + wait, requested)
             then = _format_requested_wait(wait) if requested else f"trying again in {format_duration(math.ceil(wait))}"

@@ -122,8 +122,9 @@ class JournalStatus:
     """The journal. `bytes` and `free` (of its disk) are bytes, `retention` seconds.
 
     `free` is None where it is not known. `full` is when the disk will be full if the readings go on coming as they do;
-    None where it never will. `last_error` is why it cannot be used now; then the numbers are not known. `damages` are how often it was damaged of late, `lost` the readings that are gone by it,
-    as far as known, and `last_damage` what happened last.
+    None where it never will. `last_error` is why it cannot be used now; then the other numbers are not known. `damages`
+    are how often it was damaged of late, `lost` the readings that are gone by it, as far as known, and `last_damage`
+    what happened last.
     """
 
     location: str
