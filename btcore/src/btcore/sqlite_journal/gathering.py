@@ -175,7 +175,7 @@ class Gathering:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
         sync = sync or time.monotonic() - self._synced > MAX_UNSYNCED
         try:
-            self._tail.write(record, self._newest_offset(), sync=sync)
+            self._tail.write(record, self.newest_offset(), sync=sync)
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
@@ -186,7 +186,8 @@ class Gathering:
             self._synced = time.monotonic()
         return True
 
-    def _newest_offset(self) -> Offset:
+    def newest_offset(self) -> Offset:
+        """Return the newest offset that was ever given. To be called within a change."""
         if self._last is None:
             self._last = int(self._connection.execute(NEWEST).fetchone()[0])
         return self._last
@@ -199,7 +200,7 @@ class Gathering:
 
     def added(self, entries: Sequence[Entry]) -> None:
         """Take note of entries that were added within a change, in their order."""
-        self._last = self.dictionaries.newest = entries[-1].offset
+        self._last = entries[-1].offset
         if self._last_key is not None:
             self._last_key = max(self._last_key, *(entry.key for entry in entries))
 

@@ -131,7 +131,8 @@ class SqliteJournal(OpenJournal):
     def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
         with self._gathering.change(durable=True) as record:
-            done = insert(self._writer, entries, added, self._gathering.dictionaries, self._gathering.newest_key())
+            newest, newest_key = self._gathering.newest_offset(), self._gathering.newest_key()
+            done = insert(self._writer, entries, added, self._gathering.dictionaries, newest, newest_key)
             if done.kept:
                 record.append(encode_entries(done.kept, added))
                 self._gathering.added(done.kept)
