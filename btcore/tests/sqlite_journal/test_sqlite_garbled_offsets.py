@@ -56,7 +56,7 @@ def fill(file: Path) -> list[Entry]:
         return kept
 
 
-def number_places(data: bytes) -> Iterator[tuple[int, int]]:
+def number_places(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Yield the offset of each entry in a file, below 128, and where the byte is that says it."""
     for begin in range(PAGE_SIZE, len(data), PAGE_SIZE):
         page = data[begin : begin + PAGE_SIZE]
