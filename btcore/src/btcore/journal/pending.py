@@ -47,7 +47,7 @@ class PendingJournal:
         self._open = open_it
         self._location = error.location
         self._journal: Journal | None = None
-        self._began = self._said = time.monotonic()
+        self._began = self._logged_at = time.monotonic()
         self._backoff = Backoff(FIRST, LONGEST)
         self._error: BtcoreError = error
         self._due = self._began + self._backoff.failed()
@@ -77,8 +77,8 @@ class PendingJournal:
     def _failed(self, error: BtcoreError) -> None:
         now = time.monotonic()
         self._error, self._due = error, now + self._backoff.failed()
-        is_news = now - self._said >= REPEAT_INTERVAL
-        self._said = now if is_news else self._said
+        is_news = now - self._logged_at >= REPEAT_INTERVAL
+        self._logged_at = now if is_news else self._logged_at
         level = logging.ERROR if is_news else logging.DEBUG
         log.log(level, "still, after %s: %s", format_duration(now - self._began), error)
 
