@@ -135,6 +135,29 @@ def test_a_run_on_a_disk_that_may_only_be_read_goes_on_when_it_may_be_written(tm
         assert program.stop() == 0
 
 
+OPEN = """
+import sys
+from pathlib import Path
+from btcore.errors import JournalNotReady
+from btcore.journal.opening import open_journal
+try:
+    open_journal("sqlite", Path(sys.argv[1])).close()
+except JournalNotReady as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("free", [16 << 10, 48 << 10, 96 << 10, 1 << 20])
+def test_a_full_disk_of_small_blocks_ends_no_program(free: int) -> None:
+    """SQLite leaves holes in the index of its log there: the first to store to one is ended by a signal (SIGBUS)."""
+    with small_disk(SIZE, block=1024) as disk:
+        (disk.path / "state").mkdir()
+        disk.fill(free)
+        opening = [sys.executable, "-c", OPEN, str(disk.path / "state")]
+        done = subprocess.run(opening, check=True, capture_output=True, text=True, timeout=60)
+        assert ("its disk is full" in done.stdout) is (free < 1 << 20)
+
+
 def test_a_stop_before_there_is_room_says_what_is_lost(tmp_path: Path, disk: SmallDisk) -> None:
     """The program ends in order, with the number."""
     (disk.path / "state").mkdir()
