@@ -147,7 +147,7 @@ except JournalNotReady as error:
 """
 
 
-@pytest.mark.parametrize("free", [16 << 10, 48 << 10, 96 << 10, 1 << 20])
+@pytest.mark.parametrize("free", [16 << 10, 64 << 10, 76 << 10, 1 << 20])
 def test_a_full_disk_of_small_blocks_ends_no_program(free: int) -> None:
     """SQLite leaves holes in the index of its log there: the first to store to one is ended by a signal (SIGBUS)."""
     with small_disk(SIZE, block=1024) as disk:
