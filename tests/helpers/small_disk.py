@@ -37,10 +37,17 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(megabytes: int) -> Iterator[SmallDisk]:
-    """Mount a disk; skip the test where that is not allowed."""
-    with TemporaryDirectory(prefix="disk") as folder:
+def small_disk(megabytes: int, block: int = 0) -> Iterator[SmallDisk]:
+    """Mount a disk; skip the test where that is not allowed. With a size of its blocks, it is one of ext4."""
+    with TemporaryDirectory(prefix="disk") as folder, TemporaryDirectory(prefix="image") as images:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", folder]
+        if block:
+            image = Path(images, "image")
+            with image.open("wb") as file:
+                file.truncate(megabytes << 20)
+            make = ["mkfs.ext4", "-q", "-b", str(block), "-m", "0", "-O", "^has_journal", str(image)]
+            subprocess.run(make, check=True)
+            mount = ["mount", "-o", "loop", str(image), folder]
         done = subprocess.run(mount, check=False, capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"a small disk is mounted as root only: {done.stderr.strip()}")

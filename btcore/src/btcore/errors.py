@@ -112,5 +112,17 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
+class JournalNotReady(Unavailable):
+    """A journal cannot be opened now, but can once its disk has room, or may be written: who runs waits for that.
+
+    `location` is where it is, as `Journal.location`.
+    """
+
+    def __init__(self, why: str, location: str = "") -> None:
+        """Say why, and what a person has to do."""
+        super().__init__(why)
+        self.location = location
+
+
 class JournalFull(Unavailable):
     """The journal has reached its maximum size, and can delete nothing: it accepts no new readings."""

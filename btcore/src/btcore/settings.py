@@ -206,15 +206,17 @@ class Context:
     `splitter` makes a `Splitter` for a stream, which asks the site's decoders; it is for the source's own thread.
     `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
     all that [channels] says of it. `delivery` are a sink's delivery settings.
-    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
-    reload has another instance of its class ready for its table, to which it may leave a port or a line. `site_status`
-    returns what `btcore status --json` shows, `problems`, the lines that a person should see to, and `warnings`, the
-    last ones of the log; empty where there is no run. `dead_letters` does what `btcore dead-letters` does: it is given
-    the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns `letters`. Both may be
-    called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is [tariff], what energy
-    costs; None where the configuration has none. `replay` returns whether what the journal holds is being delivered to
-    this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it has had anything.
+    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first; it raises BtcoreError where the
+    journal cannot be read, and a source that leaves it at that is opened again later. `once`: the run ends when all
+    sources have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops,
+    whether a reload has another instance of its class ready for its table, to which it may leave a port or a line.
+    `site_status` returns what `btcore status --json` shows, `problems`, the lines that a person should see to, and
+    `warnings`, the last ones of the log; empty where there is no run. `dead_letters` does what `btcore dead-letters`
+    does: it is given the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns
+    `letters`. Both may be called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is
+    [tariff], what energy costs; None where the configuration has none. `replay` returns whether what the journal holds
+    is being delivered to this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it
+    has had anything.
     """
 
     name: str
@@ -226,7 +228,7 @@ class Context:
     stream_status: Callable[[str], StreamStatus] = field(default=lambda _stream: StreamStatus(), repr=False)
     splitter: Callable[[], Splitter] = field(default=_WithoutDecoders, repr=False)
     commands: MeterCommands = field(factory=MeterCommands, repr=False)
-    checkpoint: str = ""
+    _checkpoint: str | Callable[[], str] = ""
     once: bool = False
     channel_descriptions: Mapping[str, ChannelDescription] = field(factory=dict, repr=False)
     delivery: Delivery = field(factory=Delivery, repr=False)
@@ -237,6 +239,11 @@ class Context:
     )
     tariff: "Tariff | None" = field(default=None, repr=False)
     replay: Callable[..., bool] = field(default=lambda **_ask: False, repr=False)
+
+    @property
+    def checkpoint(self) -> str:
+        """What a source yielded last. Raises BtcoreError where the journal cannot be read."""
+        return self._checkpoint if isinstance(self._checkpoint, str) else self._checkpoint()
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

@@ -260,6 +260,22 @@ def test_a_program_that_stops_says_so(state: Path, serving: ControlServer) -> No
         ask_once(state, "count", to=1)
 
 
+def test_a_socket_that_cannot_be_made_is_made_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As where the directory is not there, or may only be read: it is said once, and the program is found later."""
+    state = tmp_path / "state"
+    control = ControlServer(state)
+    control.open()
+    control.serve(HANDLERS)
+    control.check()
+    assert [line for line in caplog.messages if "cannot ask this program" in line] == caplog.messages[:1]
+    state.mkdir()
+    control.check()
+    assert list(ask(state, "count", to=1)) == [{"number": 0}]
+    control.close()
+    control.check()
+    assert not (state / SOCKET).exists()
+
+
 def test_a_socket_that_was_removed_is_made_again(serving: ControlServer, state: Path) -> None:
     """Whoever asks finds the program again once it has looked, also in a directory that is a new one."""
     serving.check()

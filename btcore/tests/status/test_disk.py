@@ -13,8 +13,9 @@ import pytest
 
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.opening import open_journal
-from btcore.status import JournalStatus, SiteStatus
+from btcore.status import ErrorStatus, JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import full_at, journal_status
+from btcore.status.metrics import metrics
 from btcore.status.report import MIN_FREE, problems
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -79,3 +80,17 @@ def test_a_full_disk_is_among_what_is_wrong(free: int | None, *, is_told: bool) 
     status = SiteStatus(True, NOW, "site.toml", "1", (), (), JournalStatus("journal.db", free=free))  # noqa: FBT003
     assert [line for line in problems(status) if "make room" in line] == list(problems(status))
     assert bool(list(problems(status))) == is_told
+
+
+def test_a_journal_that_cannot_be_used_is_said_once() -> None:
+    """The reason stands at the top, not with each sink that waits for it; no number is shown that nobody knows."""
+    why = "cannot open the journal /srv/journal.db: its disk is full"
+    sink = SinkStatus("roof", "pvoutput", "failing", last_error=ErrorStatus(f"{why} (readings that wait: 3)", NOW))
+    journal = JournalStatus("/srv/journal.db", free=0, last_error=ErrorStatus(why, NOW))
+    status = SiteStatus(True, NOW, "site.toml", "1", (), (sink,), journal)  # noqa: FBT003
+    assert list(problems(status)) == [f"{why}. Until then readings wait in memory"]
+    assert not status.is_ok
+    shown = metrics(status)
+    assert "btcore_journal_usable 0" in shown
+    assert "btcore_journal_disk_free_bytes 0" in shown
+    assert "btcore_journal_readings" not in shown

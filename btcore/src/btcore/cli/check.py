@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from btcore.classes import evolve
 from btcore.cli import OK, add_config, config_of, write_lines
 from btcore.cli.storage import create_all
 from btcore.config.load import load_site
@@ -73,10 +74,13 @@ def _checked(file: Path) -> Site:
     site = load_site(file)
     try:
         state_directory.check(site.state, site.file)
-        check_site_journal(site)
+        lacking = check_site_journal(site)
     except ConfigurationError as error:
         raise ConfigurationError(error.problems, site.warnings) from None
-    return site
+    if not lacking:
+        return site
+    text = f"the journal could not be opened now: {lacking}; `btcore run` would keep readings in memory until then"
+    return evolve(site, warnings=(*site.warnings, Problem(text, key="journal", file=str(site.file), warning=True)))
 
 
 def _print_warnings(warnings: Iterable[Problem]) -> None:

@@ -56,23 +56,34 @@ class ControlServer:
         self._free = BoundedSemaphore(MAX_CLIENTS)
         self._listener: socket.socket | None = None
         self._found: object = None  # which file the socket is
+        self._is_wanted = False
+        self._is_missing = False  # it could not be made, which was said
 
     def open(self) -> None:
         """Listen, in a thread of its own. A socket that cannot be made is logged: the program runs without it."""
+        self._is_wanted = True
         try:
             self._listener = _listen(self._state)
             self._found = self._file()
         except OSError as error:
-            log.warning("`btcore status` cannot ask this program: no socket in %s: %s", self._state, error.strerror)
+            level = logging.DEBUG if self._is_missing else logging.WARNING
+            text = "`btcore status` cannot ask this program: no socket in %s: %s"
+            log.log(level, text, self._state, error.strerror)
+            self._is_missing = True
             return
+        self._is_missing = False
         Thread(target=self._serve, args=(self._listener,), name="control", daemon=True).start()
 
     def check(self) -> None:
-        """Listen again where the socket was removed, as with the whole directory: nobody would find this program."""
-        if self._listener is None or self._file() == self._found:
+        """Listen again where the socket was removed, as with the whole directory: nobody would find this program.
+
+        So where it could not be made, as on a disk that may only be read.
+        """
+        if not self._is_wanted or (self._listener is not None and self._file() == self._found):
             return
         before, self._listener = self._listener, None
-        _end(before)
+        if before is not None:
+            _end(before)
         self.open()
 
     def _file(self) -> object:
@@ -95,6 +106,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Listen no more, and remove the socket. Requests under way end with the process."""
+        self._is_wanted = False
         if self._listener is None:
             return
         with suppress(OSError):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from btcore.clocks import is_absurd
 from btcore.doctor.facts import JournalFacts, SiteFacts
 from btcore.findings import Finding
-from btcore.runtime.state_directory import READ_ONLY
+from btcore.journal.opening import READ_ONLY
 from btcore.text import format_bytes, format_duration
 
 AHEAD = timedelta(minutes=10)
@@ -65,7 +65,10 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
         advice = "Run btcore and this command as the user that owns it, or give the directory to that user (chown -R)"
         yield Finding("state-rights", text, advice, state)
     if facts.journal.failure and facts.journal.is_writable:
-        advice = "If it is damaged, docs/journal.md says what can be saved; if it is newer, upgrade btcore"
+        advice = (
+            "If its disk is full, make room: btcore goes on by itself. If it is damaged, docs/journal.md says what can"
+            " be saved; if it is newer, upgrade btcore"
+        )
         yield Finding("journal", facts.journal.failure, advice, state)
 
 

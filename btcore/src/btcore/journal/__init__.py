@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 from btcore.classes import Weak, evolve, field, frozen
-from btcore.errors import BtcoreError, JournalFull, Unavailable
+from btcore.errors import BtcoreError, JournalFull, JournalNotReady, Unavailable
 from btcore.origin import current_origin
 
 Offset: TypeAlias = int
@@ -346,6 +346,7 @@ __all__ = [
     "HeardMeter",
     "Journal",
     "JournalFull",
+    "JournalNotReady",
     "Lag",
     "Offset",
     "Retention",

@@ -8,11 +8,12 @@ no sink gets it. Once the clock is right, the steady clock tells when it came in
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from btcore import clocks
 from btcore.classes import evolve
-from btcore.journal import Entry, Journal, Offset
+from btcore.journal import Entry, Journal, Offset, Unavailable
 from btcore.records import to_microseconds
 from btcore.text import either, format_duration
 
@@ -46,22 +47,28 @@ class ClockWatch:
         is_synchronized: Callable[[], bool | None] = clocks.is_synchronized,
         boot: int = 0,
     ) -> None:
-        """Look at the clocks. Raises Unavailable."""
+        """Look at the clocks. Where the journal cannot be read or written now, `check` does that later."""
         self._journal = journal
         self._now = now
         self._steady = steady
         self._is_synchronized = is_synchronized
         self._boot = boot or clocks.boot()
         self._ahead = self._read_ahead()
-        self._from = self._read_from()
+        self._from: Offset | None = None
+        self._is_read = False
         self.is_set = self._is_right()
         if not self.is_set:
-            self._begin_to_hold()
+            log.warning(
+                "this computer's clock is not set yet, it shows %s: readings are kept, and delivered once it is right",
+                f"{self._now():%Y-%m-%d %H:%M}Z",
+            )
+        with suppress(Unavailable):
+            self._read()
 
     @property
     def is_holding(self) -> bool:
         """Whether there may be readings whose time is not known."""
-        return not self.is_set or self._from is not None
+        return not self.is_set or not self._is_read or self._from is not None
 
     def found(self, entry: Entry) -> None:
         """Take note of an entry without a time that a sink has come to: it was written late."""
@@ -71,6 +78,8 @@ class ClockWatch:
     def check(self) -> None:
         """See whether the time of day is known now, or was set; called about every second. Raises Unavailable."""
         self._notice_step()
+        if not self._is_read:
+            self._read()
         if not self.is_set and self._is_right():
             self.is_set = True
             log.info("this computer's clock is right now: readings that waited for it get their times")
@@ -97,18 +106,15 @@ class ClockWatch:
                 *(way, format_duration(abs(step) / 1e6), what),
             )
 
-    def _read_from(self) -> Offset | None:
+    def _read(self) -> None:
+        """Read what an earlier run has left without a time; where this one will too, say from where on."""
         state = self._journal.source_checkpoint(NAME)
-        return int(state) if state.isdecimal() else None
-
-    def _begin_to_hold(self) -> None:
-        log.warning(
-            "this computer's clock is not set yet, it shows %s: readings are kept, and delivered once it is right",
-            f"{self._now():%Y-%m-%d %H:%M}Z",
-        )
-        if self._from is None:
-            self._from = self._journal.newest()
-            self._journal.commit_source(NAME, str(self._from))
+        known = int(state) if state.isdecimal() else None
+        if known is None and not self.is_set:
+            known = self._journal.newest()
+            self._journal.commit_source(NAME, str(known))
+        self._from = known if self._from is None or known is None else min(known, self._from)
+        self._is_read = True
 
     def _correct(self, after: Offset) -> None:
         """Give the entries after an offset that have no time theirs."""

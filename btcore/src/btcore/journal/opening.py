@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from btcore.classes import evolve, field, frozen
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Unavailable, is_interrupt
-from btcore.journal import Journal
+from btcore.journal import Journal, JournalNotReady
 from btcore.redaction import REDACTED, redact
 from btcore.text import describe_error, nearest
 
@@ -29,6 +29,9 @@ USER = re.compile(r"(?<=//).*@")
 SECRET_NAME = re.compile(r"pass|token|secret|key|cred|auth", re.IGNORECASE)
 """In the name of a parameter of a URL: its value is a secret."""
 
+
+READ_ONLY = "Linux makes it so when a disk fails: look at `dmesg`, and mount it for writing again"
+"""What is said of a file system that may only be read."""
 
 Sync = Literal["normal", "always"]
 
@@ -56,7 +59,10 @@ class JournalOptions:
 Opener = Callable[[JournalOptions], Journal]
 """What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`.
 
-It may have an attribute `check`, which is called with the same, opens nothing, and raises as well; and one
+Where it can be opened later without anybody changing the configuration, as on a full disk, it raises JournalNotReady.
+
+It may have an attribute `check`, which is called with the same, opens nothing, and raises as well; it may return a text
+that says what would make it raise JournalNotReady now. And one
 `is_filled_by_others`, which is true where such a journal has readings without any source of this site.
 """
 
@@ -64,7 +70,10 @@ It may have an attribute `check`, which is called with the same, opens nothing, 
 def open_journal(
     url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False, sync: Sync = "normal"
 ) -> Journal:
-    """Open the journal of a name or a URL; make it, unless it `must_exist`. Raises Unavailable, ConfigurationError."""
+    """Open the journal of a name or a URL; make it, unless it `must_exist`.
+
+    Raises Unavailable, ConfigurationError; JournalNotReady where it is enough to wait.
+    """
     try:
         found = find_journal(url)
         opener: Opener = found.load_object()
@@ -74,6 +83,8 @@ def open_journal(
         return opener(JournalOptions(url, state, max_bytes, must_exist, sync))
     except ConfigurationError as error:
         raise _redacted(error, url) from None
+    except JournalNotReady as error:
+        raise JournalNotReady(redact(str(error), secrets_in(url)), error.location) from None
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -81,17 +92,22 @@ def open_journal(
         raise Unavailable(redact(why, secrets_in(url))) from None
 
 
-def check_url(url: str, state: Path) -> None:
-    """Raise ConfigurationError where a journal cannot be had by a URL, as far as is known without opening anything."""
+def check_url(url: str, state: Path) -> str:
+    """Raise ConfigurationError where a journal cannot be had by a URL, as far as is known without opening anything.
+
+    Return what would keep it from being opened now, though not later; "" for nothing.
+    """
     try:
         check = getattr(find_journal(url).load_object(), "check", None)
     except PluginError as error:
         raise wrong_url(str(error)) from None
-    if callable(check):
-        try:
-            check(JournalOptions(url, state, must_exist=True))
-        except ConfigurationError as error:
-            raise _redacted(error, url) from None
+    if not callable(check):
+        return ""
+    try:
+        found = check(JournalOptions(url, state, must_exist=True))
+    except ConfigurationError as error:
+        raise _redacted(error, url) from None
+    return redact(found, secrets_in(url)) if isinstance(found, str) else ""
 
 
 def is_filled_by_others(url: str) -> bool:

@@ -12,7 +12,7 @@ from threading import Event
 from typing import TypeVar
 
 from btcore.backoff import Backoff
-from btcore.errors import JournalFull, Unavailable
+from btcore.errors import JournalFull, JournalNotReady, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.logs.failures import FailureReporter
 
@@ -54,7 +54,8 @@ class JournalRetry:
                 raise  # no waiting helps: what is to be kept is refused
             except Unavailable as error:
                 wait = backoff.failed()
-                self.reporter.failed(f"{error}{meanwhile()}", wait)
+                is_known = isinstance(error, JournalNotReady)  # said once for all workers
+                self.reporter.failed(f"{error}{meanwhile()}", wait, is_known=is_known)
                 if self._stop.wait(wait) and not self._has_grace(wait):
                     raise ShuttingDown(str(error)) from error
             else:

@@ -97,21 +97,22 @@ class FailureReporter:
 
     # --- failures
 
-    def failed(self, what: str, wait: float, *, requested: bool = False) -> None:
+    def failed(self, what: str, wait: float, *, requested: bool = False, is_known: bool = False) -> None:
         """Report a failure, and the seconds until the next try; `requested`: the service asks for that wait.
 
-        The first is logged at once, later ones in a summary once an hour, and each of them at debug level.
+        The first is logged at once, later ones in a summary once an hour, and each of them at debug level. One that
+        `is_known`, as somebody else has logged it, is at debug level only.
         """
         with self._lock:
             now = self._clock()
             self._since = self._since if self._count else now
             self._count += 1
-            self._unlogged += 1
+            self._unlogged += not is_known
             self._last = what
             self.last_failure = LastFailure(what, at := time.time(), at + wait, requested)
             then = _format_requested_wait(wait) if requested else f"trying again in {format_duration(math.ceil(wait))}"
             is_long = requested and wait >= LONG_WAIT
-            if not (
+            if is_known or not (
                 (is_long or now - self._logged_at >= SUMMARY_INTERVAL)
                 and self._log_failure(now, what, then, is_long=is_long)
             ):

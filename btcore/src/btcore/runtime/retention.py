@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from btcore.errors import Unavailable
+from btcore.errors import JournalNotReady, Unavailable
 from btcore.journal import Forgotten, Journal, Retention
 from btcore.text import plural
 
@@ -61,7 +61,8 @@ class Upkeep:
             if self._portions is not None:
                 self._continue(self._portions)
         except Unavailable as error:
-            log.warning("the journal cannot be cleaned up now: %s", error)
+            level = logging.DEBUG if isinstance(error, JournalNotReady) else logging.WARNING
+            log.log(level, "the journal cannot be cleaned up now: %s", error)
             self._end()
 
     def _is_due(self) -> bool:

@@ -78,7 +78,9 @@ class RunningSite:
             [] if shared else self._factory.sinks(site.sinks), self._replaced, patience
         )
         self._sharing = Sharing(shared, self.sinks, self._make_shares, dry_run=options.dry_run) if shared else None
-        self._factory.restore_identities()
+        self._are_identities_restored = not self._is_journal_pending
+        if self._are_identities_restored:
+            self._factory.restore_identities()
         self.health = RunHealth(self.sources.workers, self.sinks.workers)
         self.status = LiveStatus(
             site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
@@ -112,6 +114,8 @@ class RunningSite:
                 self._clock_watch.check()
         if not self._options.dry_run:
             self._upkeep.turn()
+        if not self._are_identities_restored and not self._is_journal_pending:
+            self._restore_identities()
         self._share()
         self._name_check.check()
         self._report.check()
@@ -120,6 +124,16 @@ class RunningSite:
             worker.check()  # whatever its thread does: stopped, waiting, or in a call that hangs
         self.sources.advance()
         self.sinks.advance()
+
+    @property
+    def _is_journal_pending(self) -> bool:
+        return bool(getattr(self.journal, "is_pending", False))
+
+    def _restore_identities(self) -> None:
+        """Restore which meters were heard before, as the journal could not be opened at the start."""
+        with suppress(Unavailable):
+            self._factory.restore_identities()
+            self._are_identities_restored = True
 
     def end(self) -> None:
         """Tell all workers to end."""

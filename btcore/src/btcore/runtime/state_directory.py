@@ -17,6 +17,7 @@ from pathlib import Path
 
 from btcore.control import SOCKET
 from btcore.errors import ConfigurationError, Problem, Unavailable
+from btcore.journal.opening import READ_ONLY
 
 NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
@@ -30,8 +31,8 @@ LOCK_PATIENCE = 5.0
 LOCK_INTERVAL = 0.05
 """Seconds between two tries."""
 
-READ_ONLY = "Linux makes it so when a disk fails: look at `dmesg`, and mount it for writing again"
-"""What is said of a file system that may only be read."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that is full, or may only be read: they pass, and readings are taken meanwhile."""
 
 MAX_PATH = 4096
 """Bytes of a path."""
@@ -125,7 +126,7 @@ def lock(state: Path) -> int:
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _make_lock_file(state)
         try:
             return _locked(state, state, os.O_RDONLY | os.O_DIRECTORY)
         except BlockingIOError:
@@ -138,6 +139,18 @@ def lock(state: Path) -> int:
         ) from error
     except OSError as error:
         raise _unusable(state, error) from error
+
+
+def _make_lock_file(state: Path) -> None:
+    """Make the file that says that a program has used the directory; without it, the directory is locked all the same.
+
+    Raises OSError.
+    """
+    try:
+        os.close(os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
 
 
 def _locked(state: Path, path: Path, flags: int) -> int:

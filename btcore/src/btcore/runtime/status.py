@@ -12,7 +12,7 @@ from btcore.journal import Journal
 from btcore.journal.partitions import partitioned
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
-from btcore.status import JournalStatus, SinkStatus, SiteStatus
+from btcore.status import ErrorStatus, JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import journal_status
 from btcore.status.merged import left, merge
 from btcore.version import __version__
@@ -85,8 +85,10 @@ class LiveStatus:
             for sink in self.site.sinks
         ]
 
-    def _journal_status(self, now: datetime) -> JournalStatus | None:
+    def _journal_status(self, now: datetime) -> JournalStatus:
+        journal, retention = self._journal, self.site.retention
         try:
-            return journal_status(self._journal, self.site.retention, now)
-        except Unavailable:  # the journal's troubles are the log's, and the sources' and sinks'
-            return None
+            return journal_status(journal, retention, now)
+        except Unavailable as error:
+            why = ErrorStatus(self._redact(str(error)), now)
+            return JournalStatus(journal.location, retention=retention, free=journal.free(), last_error=why)

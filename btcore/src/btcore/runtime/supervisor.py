@@ -13,7 +13,7 @@ from btcore.classes import evolve
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler, Request
-from btcore.errors import ConfigurationError
+from btcore.errors import ConfigurationError, JournalNotReady
 from btcore.journal import Journal
 from btcore.journal.opening import check_url, open_journal
 from btcore.runtime import state_directory
@@ -94,7 +94,7 @@ class Supervisor:
             opened.callback(control.close)
             control.open()  # at once: whoever asks while the journal is opened waits for the answer
             _claim(self._site)
-            journal = open_site_journal(self._site)
+            journal = self._open_journal()
             opened.callback(journal.close)
             running = RunningSite(self._site, journal, self._stop, self._drain, self._options, self._patience)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
@@ -132,6 +132,22 @@ class Supervisor:
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
+
+    def _open_journal(self) -> Journal:
+        """Open the journal; where its disk must be waited for, return what opens it later. Raises Unavailable."""
+        try:
+            return open_site_journal(self._site)
+        except JournalNotReady as error:
+            if self._once:  # somebody waits for its end
+                raise
+            from btcore.journal.pending import pending  # noqa: PLC0415 - most journals can be opened
+
+            return pending(self._open_journal_later, error)
+
+    def _open_journal_later(self) -> Journal:
+        journal = open_site_journal(self._site)
+        _claim(self._site)  # which may have had no room
+        return journal
 
     def _check_directory(self, lock: state_directory.Lock, control: ControlServer) -> str:
         """See that the state directory is this program's, with socket and note; return what was done about its lock."""
@@ -252,10 +268,13 @@ def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
         return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist, sync=site.sync)
 
 
-def check_site_journal(site: Site) -> None:
-    """Raise ConfigurationError where the journal that a configuration chooses cannot be had; nothing is opened."""
+def check_site_journal(site: Site) -> str:
+    """Raise ConfigurationError where the journal that a configuration chooses cannot be had; nothing is opened.
+
+    Return what would keep it from being opened now, though not later; "" for nothing.
+    """
     with _naming_the_file(site):
-        check_url(site.journal, site.state)
+        return check_url(site.journal, site.state)
 
 
 @contextmanager

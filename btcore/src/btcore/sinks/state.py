@@ -6,10 +6,12 @@ What it delivers, and when, is in `worker.py`.
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from btcore.classes import define, evolve
 from btcore.config.site import Sink
+from btcore.errors import Unavailable
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import Backlog
 from btcore.sinks.redelivery import Redelivery
@@ -95,11 +97,16 @@ class SinkState:
             dead_letters=backlog.dead_letters(),
             last_error=error_status(self._reporter.last_failure, self._redact),
             next_attempt=next_attempt(self._reporter),
-            replay=self.replay_status(),
+            replay=self._known_replay_status(),
         )
 
+    def _known_replay_status(self) -> ReplayStatus | None:
+        with suppress(Unavailable):
+            return self.replay_status()
+        return None
+
     def replay_status(self) -> ReplayStatus | None:
-        """Return how far what is delivered again has come, and what keeps it waiting."""
+        """Return how far what is delivered again has come, and what keeps it waiting. Raises Unavailable."""
         found = self._redelivery.status()
         last = self._reporter.last_failure
         is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)

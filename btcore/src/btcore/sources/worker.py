@@ -5,8 +5,10 @@ What a meter sends must reach the journal whatever else is broken: a collector t
 wait in `write_queue.py` while the journal cannot write.
 """
 
+import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 
@@ -19,7 +21,7 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.splitting import PacketSplitter
 from btcore.device.heard import HeardMeters
-from btcore.errors import Retry, Stop, Unavailable
+from btcore.errors import JournalNotReady, Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, known_serials
 from btcore.journal.clock_watch import ClockWatch
@@ -46,6 +48,9 @@ from btcore.text import describe_error
 
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
+
+RESTORE_INTERVAL = 1.0
+"""Seconds between two tries to read from the journal which meters were known before."""
 
 ROOM_INTERVAL = 0.5
 """Seconds between two looks of a source that reads a store, whether the journal has room."""
@@ -105,6 +110,7 @@ class SourceWorker:
             source, self._decoders, self._identities, self._admission, self._silence_watch, self._activity
         )
         self._are_meters_restored = False
+        self._restore_at = 0.0  # when it is tried again
         self._is_open = False
         self._is_waiting_reported = False
         self._intake = Intake(
@@ -317,6 +323,8 @@ class SourceWorker:
             last.callback(items.close)
             reading = self.heartbeat.during("reading what came in")
             for item in items:
+                if not self._are_meters_restored:
+                    self._restore_meters()
                 with reading:
                     self._intake.take(item)
                     if isinstance(item, SourceCheckpoint):
@@ -337,17 +345,20 @@ class SourceWorker:
 
     def _restore_meters(self) -> None:
         """Restore the meters that were admitted by earlier runs: they are not new."""
-        if self._are_meters_restored:
+        now = monotonic()
+        if self._are_meters_restored or now < self._restore_at:
             return
+        is_first, self._restore_at = not self._restore_at, now + RESTORE_INTERVAL
         try:
+            mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             recent = self._journal.recent(self._journal.newest(), RECENT)
             self._admission.add_known([*reversed(known_serials(self._journal)), *(entry.serial for entry in recent)])
-            mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
             self._are_meters_restored = True
         except Unavailable as error:
-            self._log.warning("cannot read the meters of earlier runs, so all meters count as new: %s", error)
+            level = logging.WARNING if is_first and not isinstance(error, JournalNotReady) else logging.DEBUG
+            self._log.log(level, "cannot read the meters of earlier runs, so all meters count as new: %s", error)
 
     def _close(self) -> None:
         self._is_open = False
@@ -357,5 +368,7 @@ class SourceWorker:
             self._log.exception("failed to close")
 
     def _opening_context(self) -> Context:
-        checkpoint = self._journal.source_checkpoint(self._source.name)
+        checkpoint: str | Callable[[], str] = partial(self._journal.source_checkpoint, self._source.name)
+        with suppress(Unavailable):  # a source that needs none, as most do, is opened all the same
+            checkpoint = self._journal.source_checkpoint(self._source.name)
         return evolve(self._context, checkpoint=checkpoint, once=self._once)

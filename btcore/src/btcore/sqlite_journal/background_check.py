@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.journal import START, Offset
-from btcore.sqlite_journal.tables.check import find_contradictions
+from btcore.sqlite_journal.tables.check import find_contradictions, find_not_given
 from btcore.sqlite_journal.tables.checksum import damage
 from btcore.sqlite_journal.tables.entries import NO_TEXT, select
 
@@ -113,6 +113,8 @@ def raise_if_damaged(connection: sqlite3.Connection, *, is_suspect: bool) -> Non
         (text,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if text != "ok":
             raise damage(" ".join(str(text).split()))
+    for fault in find_not_given(connection):
+        raise damage(fault)
     for statement in READ_AT_START:
         for _ in connection.execute(statement):
             pass

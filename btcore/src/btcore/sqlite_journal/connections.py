@@ -70,7 +70,13 @@ class OpenJournal:
         self._newest = Newest()
         self._mends = mends
         self._mender = Mender(file, self._hooks())
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:  # who tries it again must not meet what this attempt has open
+            if not self._closed:
+                self._close("it could not be opened")
+            self._mender.closed()
+            raise
 
     def _hooks(self) -> Hooks:
         return Hooks(

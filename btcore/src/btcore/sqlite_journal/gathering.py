@@ -204,11 +204,7 @@ class Gathering:
     def _end_change(self, record: list[bytes], *, durable: bool) -> None:
         sync = durable and self._always_sync
         try:
-            is_gathered = (
-                bool(record)
-                and len(record[0]) <= MAX_RECORD
-                and self._write(record[0], self._newest_offset(), sync=sync)
-            )
+            is_gathered = self._is_gathered(record[0], sync=sync) if record else False
             self._connection.execute("RELEASE change")
         except BaseException as error:
             self._fail_change(error)
@@ -223,7 +219,7 @@ class Gathering:
         self._undo(error)
 
     def _is_gathered(self, record: bytes, *, sync: bool) -> bool:
-        return len(record) <= MAX_RECORD and self._write(record, self._newest_offset(), sync=sync)
+        return len(record) <= MAX_RECORD and self._write(record, self.newest_offset(), sync=sync)
 
     def _write(self, record: bytes, newest: Offset, *, sync: bool) -> bool:
         """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
@@ -242,7 +238,8 @@ class Gathering:
             self._synced = time.monotonic()
         return True
 
-    def _newest_offset(self) -> Offset:
+    def newest_offset(self) -> Offset:
+        """Return the newest offset that was ever given. To be called within a change."""
         if self._last is None:
             self._last = int(self._connection.execute(NEWEST).fetchone()[0])
         return self._last
@@ -255,7 +252,7 @@ class Gathering:
 
     def added(self, entries: Sequence[Entry]) -> None:
         """Take note of entries that were added within a change, in their order."""
-        self._last = self.dictionaries.newest = entries[-1].offset
+        self._last = entries[-1].offset
         if self._last_key is not None:
             self._last_key = max(self._last_key, *(entry.key for entry in entries))
 

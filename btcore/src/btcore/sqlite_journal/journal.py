@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
-from btcore.errors import JournalFull, Unavailable
+from btcore.errors import JournalFull, JournalNotReady, Unavailable
 from btcore.journal import (
     START,
     Appended,
@@ -30,7 +30,8 @@ from btcore.journal import (
 from btcore.journal.opening import JournalOptions
 from btcore.sqlite_journal.connections import OpenJournal
 from btcore.sqlite_journal.files.place import file_of, warn_if_readable
-from btcore.sqlite_journal.files.space import free_bytes
+from btcore.sqlite_journal.files.space import LEAST, free_bytes, why_not_ready
+from btcore.sqlite_journal.gathering import is_full
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
@@ -68,18 +69,43 @@ MEASURED = 500
 
 
 def open_journal(options: JournalOptions) -> "SqliteJournal":
-    """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError."""
+    """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError.
+
+    Where its disk is full, or may only be read, it raises JournalNotReady.
+    """
     file = file_of(options)
     refuse_foreign(file)
-    if options.must_exist and not file.exists():
-        raise Unavailable(f"there is no journal {file}")
     is_looked_into = options.must_exist
-    journal = SqliteJournal(file, options.max_bytes, always_sync=options.sync == "always", mends=not is_looked_into)
+    if is_looked_into and not file.exists():
+        raise Unavailable(f"there is no journal {file}")
+    _raise_if_not_ready(file)
+    try:
+        journal = SqliteJournal(file, options.max_bytes, always_sync=options.sync == "always", mends=not is_looked_into)
+    except Unavailable as error:
+        if error.__cause__ is not None and _is_for_want_of_room(file, error.__cause__):
+            _raise_if_not_ready(file, error.__cause__)
+        raise
     warn_if_readable(file)
     return journal
 
 
-open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` calls
+def _is_for_want_of_room(file: Path, error: BaseException) -> bool:
+    """Whether opening a journal has failed for that: SQLite says something else where it makes the log's index."""
+    is_io = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return is_full(error) or (is_io and free_bytes(file.parent) < LEAST)
+
+
+def _raise_if_not_ready(file: Path, cause: BaseException | None = None) -> None:
+    if why := why_not_ready(file, has_failed=cause is not None):
+        raise JournalNotReady(f"cannot open the journal {file}: {why}", str(file)) from cause
+
+
+def check_place(options: JournalOptions) -> str:
+    """Return what would keep the journal from being opened now; nothing is opened. Raises ConfigurationError."""
+    return why_not_ready(file_of(options), looks_only=True)
+
+
+open_journal.check = check_place  # type: ignore[attr-defined] # what `check_url` calls
 
 
 class SqliteJournal(OpenJournal):
@@ -107,7 +133,8 @@ class SqliteJournal(OpenJournal):
         if self._meters.know(entries) and (later := self._gathering.append(entries, added)) is not None:
             return Appended(later)
         with self._gathering.change(durable=True) as record:
-            done = insert(self._writer, entries, added, self._gathering.dictionaries, self._gathering.newest_key())
+            newest, newest_key = self._gathering.newest_offset(), self._gathering.newest_key()
+            done = insert(self._writer, entries, added, self._gathering.dictionaries, newest, newest_key)
             if done.kept:
                 record.append(encode_entries(done.kept, added))
                 self._gathering.added(done.kept)

@@ -2,9 +2,9 @@
 """What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
 
 Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole,
-but of an entry that is compressed its dictionary. An entry is known by its checksum. It keeps its offset, so the
-checkpoints of sinks stay true. What was moved away is only read; what is found twice is kept once, so that a salvage
-that was interrupted is simply done again.
+but of an entry that is compressed its dictionary. An entry is known by its checksum, at the offset that it was written
+with. It keeps that, so the checkpoints of sinks stay true. What was moved away is only read; what is found twice is
+kept once, so that a salvage that was interrupted is simply done again.
 """
 
 import io
@@ -133,7 +133,7 @@ class Salvage:
             offsets = dead_letter_offsets(values)
             if offsets is not None and self._is_old(*offsets):
                 connection.execute(KEEP_DEAD_LETTER, values)
-        elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
+        elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry" and self._is_old(values[1]):
             self.newest = max(self.newest, int(values[1] or 0))
         elif row.number == 0 and _fits_or_is_earlier(values, CHECKPOINT) and self._is_old(values[1], values[2]):
             self._found.take_checkpoint(values)
@@ -159,7 +159,7 @@ class Salvage:
         if is_damaged(entry, known):  # type: ignore[arg-type]
             return
         self.newest = max(self.newest, row.number)
-        checksum = known if known is not None else checksum_of(entry)
+        checksum = known if known is not None else checksum_of(entry, row.number)
         of_packet = (row.number, key, added, source, serial, form, packetless, stored.raw)
         others = (monotonic, boot, address, entry.origin, checksum, stored.dictionary, stored.size)
         if connection.execute(INSERT_AGAIN, (*of_packet, *others)).rowcount > 0:

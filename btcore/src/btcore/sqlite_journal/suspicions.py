@@ -5,6 +5,7 @@ Who reads tells it here; the whole file is read in the background now and then. 
 here.
 """
 
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from btcore.journal import Entry, Offset
 from btcore.sqlite_journal.background_check import BackgroundCheck
 from btcore.sqlite_journal.files.open_files import Fault, Finding
-from btcore.sqlite_journal.tables.entries import mark_damaged, write_again
+from btcore.sqlite_journal.tables.entries import mark_damaged, select, write_again
 from btcore.sqlite_journal.tables.retention import Begin
 from btcore.text import either
 
@@ -81,10 +82,21 @@ class Suspicions:
         Yield what to say, and how many of them are lost.
         """
         offsets, self.damaged = self.damaged, set()
-        there, gone = sorted(offsets & in_memory.keys()), offsets - in_memory.keys()
-        with transaction() as connection:
-            write_again(connection, (in_memory[offset] for offset in there), int(time.time()))
-            count = mark_damaged(connection, gone)
+        there = sorted(offsets & in_memory.keys())
+        try:
+            with transaction() as connection:
+                # found at its offset, it is not what was read: that shows an offset which is not its own, or is on the
+                # disk alone, where this one is written again
+                read = {one.offset: one for at in offsets for one in select(connection, "offset = ?", (at,), set())}
+                gone = offsets - read.keys() - in_memory.keys()
+                known = read | {offset: in_memory[offset] for offset in there}
+                write_again(connection, known.values(), int(time.time()))
+                count = mark_damaged(connection, gone)
+        except sqlite3.IntegrityError as error:  # another entry has what belongs to this one
+            self.add(f"its entries contradict each other: {error}")
+            return
+        if read or count < len(gone):
+            self.check_soon()
         begin = f"the journal {self._file} is damaged: "
         if there:
             yield f"{begin}{either(len(there), *NOT_AS_WRITTEN)} written again from memory", 0

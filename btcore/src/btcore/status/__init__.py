@@ -122,8 +122,9 @@ class JournalStatus:
     """The journal. `bytes` and `free` (of its disk) are bytes, `retention` seconds.
 
     `free` is None where it is not known. `full` is when the disk will be full if the readings go on coming as they do;
-    None where it never will. `damages` are how often it was damaged of late, `lost` the readings that are gone by it,
-    as far as known, and `last_damage` what happened last.
+    None where it never will. `last_error` is why it cannot be used now; then the other numbers are not known. `damages`
+    are how often it was damaged of late, `lost` the readings that are gone by it, as far as known, and `last_damage`
+    what happened last.
     """
 
     location: str
@@ -137,6 +138,7 @@ class JournalStatus:
     damages: int = 0
     lost: int = 0
     last_damage: ErrorStatus | None = None
+    last_error: ErrorStatus | None = None
 
 
 @frozen
@@ -159,10 +161,11 @@ class SiteStatus:
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing fails, nothing has stopped, and no meter is silent."""
+        """Whether nothing fails, nothing has stopped, no meter is silent, and the journal can be used."""
         states = [*(source.state for source in self.sources), *(sink.state for sink in self.sinks)]
         silent = any(meter.silent_for is not None for source in self.sources for meter in source.meters)
-        return not silent and not any(state in BAD for state in states)
+        is_journal_bad = self.journal is not None and self.journal.last_error is not None
+        return not silent and not is_journal_bad and not any(state in BAD for state in states)
 
 
 def as_json(status: SiteStatus) -> dict[str, Any]:

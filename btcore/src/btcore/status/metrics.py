@@ -23,11 +23,13 @@ def _site(status: SiteStatus) -> Iterator[Family]:
     yield gauge("btcore_info", "the running program", 1, ("version", status.version))
     yield gauge("btcore_start_time_seconds", "when the program was started", status.started)
     if (journal := status.journal) is not None:
+        yield gauge("btcore_journal_usable", "whether the journal can be read and written", int(not journal.last_error))
+        yield gauge("btcore_journal_disk_free_bytes", "free space on the journal's disk", journal.free)
+    if journal is not None and journal.last_error is None:
         yield gauge("btcore_journal_size_bytes", "size of the journal on its disk", journal.bytes)
         yield gauge("btcore_journal_readings", "readings that the journal keeps", journal.entries)
         yield gauge("btcore_journal_oldest_timestamp_seconds", "time of the oldest reading", journal.oldest)
         yield gauge("btcore_journal_newest_timestamp_seconds", "time of the newest reading", journal.newest)
-        yield gauge("btcore_journal_disk_free_bytes", "free space on the journal's disk", journal.free)
         yield gauge("btcore_journal_damages", "how often the journal was damaged of late", journal.damages)
         yield gauge("btcore_journal_readings_lost", "readings that are gone by it, as far as known", journal.lost)
 

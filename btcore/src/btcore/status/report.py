@@ -60,7 +60,10 @@ def problems(status: SiteStatus) -> Iterator[str]:
         for meter in source.meters:
             if meter.silent_for is not None:
                 yield f"meter {meter.serial} silent for {format_duration(meter.silent_for)}{_usually(meter)}"
+    failure = status.journal.last_error if status.journal is not None else None
     for table, one in _parts(status):
+        if failure is not None and one.last_error is not None and one.last_error.text.startswith(failure.text):
+            continue  # it was said of the journal
         if one.state == "stopped":
             yield f"{table} has stopped until a restart: {_error(one.last_error, status.time)}"
         elif one.state == "failing":
@@ -72,7 +75,9 @@ def _journal_problems(status: SiteStatus) -> Iterator[str]:
     last = status.journal.last_damage if status.journal is not None else None
     if last is not None and (status.time - last.time).total_seconds() < RECENT_DAMAGE:
         yield f"{_error(last, status.time)}"
-    if status.journal is not None and status.journal.free is not None and status.journal.free < MIN_FREE:
+    if status.journal is not None and status.journal.last_error is not None:
+        yield f"{status.journal.last_error.text}. Until then readings wait in memory"
+    elif status.journal is not None and status.journal.free is not None and status.journal.free < MIN_FREE:
         yield f"the disk of the journal is full ({format_bytes(status.journal.free)} are free): make room on it"
 
 
@@ -149,7 +154,8 @@ def replay_line(replay: ReplayStatus) -> str:
 
 
 def _journal_lines(journal: JournalStatus, now: datetime) -> Iterator[str]:
-    yield f"journal {journal.location}: {plural(journal.entries, 'reading')}, {format_bytes(journal.bytes)}"
+    has = f"{plural(journal.entries, 'reading')}, {format_bytes(journal.bytes)}"
+    yield f"journal {journal.location}: {'cannot be used now' if journal.last_error else has}"
     if journal.oldest is not None and journal.newest is not None:
         yield f"    from {_moment(journal.oldest)} to {_moment(journal.newest)}"
     free = f", {format_bytes(journal.free)} free on its disk" if journal.free is not None else ""

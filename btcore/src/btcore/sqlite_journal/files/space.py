@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from btcore.journal.opening import READ_ONLY
 from btcore.text import format_bytes
 
 log = logging.getLogger("btcore")
@@ -33,6 +34,13 @@ AGAIN = 10.0
 
 LEAST = 1 << 20
 """Bytes that are free on a disk which is not called full."""
+
+TO_OPEN = 128 << 10
+"""Bytes that are free before the files are opened: the index of the log, and what is in the tail as one commit.
+
+Without them SQLite leaves pages of the index unwritten where a file system's blocks are smaller, and the first one who
+stores there is ended by a signal (SIGBUS).
+"""
 
 LOOK = 20.0
 """Seconds between two looks at how much is free."""
@@ -119,6 +127,30 @@ def free_bytes(folder: Path) -> int:
     """Return the free bytes of the disk of a folder. Raises OSError. As `shutil`, which brings archives with it."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
+
+
+def why_not_ready(file: Path, *, has_failed: bool = False, looks_only: bool = False) -> str:
+    """Return why a journal cannot be opened on its disk now, though it can later; "" where the disk is not why.
+
+    On a full disk the reserve is given up for it, unless it `looks_only`. `has_failed`: opening it has, for want of
+    room as it seems.
+    """
+    folder = next((one for one in file.parents if one.exists()), file.parent)  # it may be about to be made
+    try:
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return f"its file system may only be read; {READ_ONLY}"
+        free = free_bytes(folder)
+        if free < TO_OPEN and looks_only and file.with_name(RESERVE_NAME).exists():
+            return ""
+        if free < TO_OPEN and not looks_only and give_up_reserve(file):
+            free = free_bytes(folder)
+    except OSError:  # it may not even be looked at: a person has to see to it
+        return ""
+    if free >= TO_OPEN and not has_failed:
+        return ""
+    what = "is full" if free < LEAST else "has too little room"
+    enough = f", {format_bytes(LEAST)} or more, and {format_bytes(ENOUGH * RESERVE)} to have its reserve again"
+    return f"its disk {what} ({format_bytes(free)} are free): make room on it{enough if free < LEAST else ''}"
 
 
 def give_up_reserve(file: Path) -> bool:

@@ -27,6 +27,9 @@ WRONG_SUMS = f"""SELECT count(*) FROM (SELECT number FROM (
 AHEAD = """SELECT sink FROM checkpoint WHERE max(offset, examined) > (SELECT coalesce(max(seq), 0)
     FROM sqlite_sequence WHERE name = 'entry')"""
 
+NOT_GIVEN = """SELECT max(offset) FROM entry WHERE offset > (SELECT coalesce(max(seq), 0)
+    FROM sqlite_sequence WHERE name = 'entry')"""
+
 NEXT = "SELECT min(offset) FROM entry WHERE offset > ?"
 
 LOST = """SELECT count(*) FROM dead_letter, json_each(dead_letter.entries) AS one
@@ -49,12 +52,20 @@ def find_faults(connection: sqlite3.Connection) -> Iterator[str]:
 
 def find_contradictions(connection: sqlite3.Connection) -> Iterator[str]:
     """Yield what is wrong with values that SQLite has no rule for, but that tell of each other."""
+    yield from find_not_given(connection)
     (blocks,) = connection.execute(WRONG_SUMS).fetchone()
     if blocks:
         yield f"the sums of {plural(blocks, 'block')} are wrong: how far sinks are behind is not shown right"
     for (sink,) in connection.execute("SELECT sink FROM checkpoint").fetchall():
         if not is_whole(connection, sink):
             yield f"the checkpoint of {sink} and its baselines are of two moments: energy is missing there, or twice"
+
+
+def find_not_given(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield whether an entry has an offset that was not given yet: new entries would come to it."""
+    (offset,) = connection.execute(NOT_GIVEN).fetchone()
+    if offset is not None:
+        yield f"an entry has the offset {offset}, which was not given yet"
 
 
 def find_damaged_entries(connection: sqlite3.Connection, after: Offset = START) -> Iterator[str]:

@@ -2,7 +2,7 @@
 """Checksums in the SQLite journal: whether an entry, and a checkpoint with its baselines, are as they were written.
 
 SQLite finds damage in how its file is built, but not in what is in it. An entry of before version 8 has none, nor has
-a checkpoint of before version 9.
+a checkpoint of before version 9. That of an entry covers its offset; of one of before version 11 it does not.
 """
 
 import sqlite3
@@ -12,28 +12,40 @@ from functools import reduce
 from operator import xor
 
 from btcore.digest import sha256
-from btcore.journal import Entry
+from btcore.journal import START, Entry, Offset
 
 KNOWN_DAMAGED = -1
 """In place of the checksum of an entry whose damage was told: it is left where it is, and never read again."""
+
+LAST = -2
+"""The checksum of an entry is that many less its CRC-32, which tells it from one that does not cover the offset."""
 
 MAX_WRITTEN = 8192
 """Rows that are remembered, above which all are forgotten: those of eight sinks with a thousand meters, 2.4 MB."""
 
 
-def checksum_of(entry: Entry) -> int:
-    """Return the checksum of an entry, whatever its offset: a number of 32 bits."""
+def checksum_of(entry: Entry, offset: Offset) -> int:
+    """Return the checksum of an entry at an offset, a number below -1.
+
+    The CRC begins with the offset. So the same entry has another checksum at every other offset below 2^32.
+    """
     texts = f"{entry.source}\0{entry.serial}\0{entry.format}\0{entry.address}\0{entry.origin}"
     numbers = f"\0{int(entry.key)}\0{int(entry.packetless)}\0{int(entry.monotonic)}\0{int(entry.boot)}"
-    return zlib.crc32((texts + numbers).encode("utf-8", "surrogatepass"), zlib.crc32(entry.raw))
+    return LAST - zlib.crc32((texts + numbers).encode("utf-8", "surrogatepass"), zlib.crc32(entry.raw, offset))
 
 
 def is_damaged(entry: Entry, checksum: int | None) -> bool:
-    """Whether an entry is not as it was written. Where there is no checksum, only zeros are known to be none."""
+    """Whether an entry is not as it was written, or not at its offset.
+
+    One of before version 11 has the CRC itself, with nothing of the offset. Where there is no checksum, only zeros are
+    known to be no entry.
+    """
     try:
         if checksum is None:
             return bool(entry.raw) and not any(entry.raw)
-        return checksum_of(entry) != checksum
+        if checksum >= 0:
+            return LAST - checksum_of(entry, START) != checksum
+        return checksum_of(entry, entry.offset) != checksum
     except (TypeError, ValueError, OverflowError):  # in a damaged row, a number may be a text
         return True
 

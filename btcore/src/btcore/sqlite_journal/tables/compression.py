@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from btcore.journal import START, Entry, Offset
+from btcore.journal import Entry, Offset
 
 MIN_SAVED = 128
 """Bytes that have to be saved, else a packet is stored as it came: it is read with less work then."""
@@ -55,14 +55,10 @@ class _Dictionary:
 
 
 class Dictionaries:
-    """The dictionaries of one transaction.
-
-    `newest` is the newest offset of the journal: who inserts an entry without this sets it.
-    """
+    """The dictionaries of one transaction."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self.newest: Offset = START
         self._dictionaries: dict[str, _Dictionary] = {}
         self._second = self._in_second = 0
 
@@ -70,28 +66,21 @@ class Dictionaries:
         """Forget all: the transaction has ended, or what was inserted in it was taken back."""
         self._dictionaries.clear()
 
-    def insert(
-        self, entry: Entry, insert: Callable[[Stored], Offset | None], at: Offset | None = None
-    ) -> Offset | None:
-        """Have an entry inserted, compressed where that pays; return its offset, or None where it was there before.
-
-        `at` is the offset that it will have; None: the next one.
-        """
+    def insert(self, entry: Entry, offset: Offset, insert: Callable[[Stored], bool]) -> bool:
+        """Have an entry inserted at an offset, compressed where that pays; return whether it was not there before."""
         stream = f"{entry.source}\0{entry.serial}\0{entry.format}"
         is_short = len(entry.raw) <= MIN_SAVED
-        dictionary = None if is_short else self._within_span(stream, self.newest + 1 if at is None else at)
+        dictionary = None if is_short else self._within_span(stream, offset)
         stored = _compressed(entry.raw, dictionary) if dictionary else None
-        offset = insert(stored or Stored(entry.raw))
-        if offset is None:
-            return None
-        self.newest = offset
+        if not insert(stored or Stored(entry.raw)):
+            return False
         if dictionary and stored:
             dictionary.count += 1
             if dictionary.count >= MAX_OF_ONE:
                 del self._dictionaries[stream]
         elif not is_short and (dictionary or len(self._dictionaries) < MAX_DICTIONARIES):
             self._dictionaries[stream] = _Dictionary(offset, entry.raw)
-        return offset
+        return True
 
     def _within_span(self, stream: str, at: Offset) -> _Dictionary | None:
         """Return the dictionary of a stream for an entry at an offset; one that is too far from it is given up."""

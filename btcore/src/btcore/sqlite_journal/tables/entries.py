@@ -11,7 +11,7 @@ from typing import cast
 
 from btcore.classes import evolve, fillable
 from btcore.journal import Appended, Entry, Offset
-from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
+from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, damage, is_damaged
 from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
 from btcore.sqlite_journal.tables.lag import SIZE, count_in_blocks
 
@@ -60,6 +60,8 @@ WRITE_AGAIN = """UPDATE entry SET key = ?, added = ?, source = ?, serial = ?, fo
 
 MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
+OFFSET_TAKEN = "UNIQUE constraint failed: entry.offset"
+
 NO_TEXT = "Could not decode to UTF-8"
 """How the error begins that Python raises for a damaged text."""
 
@@ -73,29 +75,55 @@ def insert(
     entries: Sequence[Entry],
     added: int,
     dictionaries: Dictionaries,
+    newest: Offset,
     newest_key: int | None = None,
 ) -> Appended:
     """Insert entries up to the first whose key is taken. Call it within the transaction that the dictionaries are of.
 
+    `newest` is the newest offset that was ever given.
     Where it is known that no entry has a key above `newest_key`, which nearly all new ones have, nobody looks for it.
     """
+    try:
+        return _insert(connection, entries, added, dictionaries, newest, newest_key)
+    except sqlite3.IntegrityError as error:
+        raise _described(error) from error
+
+
+def _described(error: sqlite3.IntegrityError) -> sqlite3.DatabaseError:
+    """Return what an error means: an offset that nobody was given yet is there only by damage."""
+    is_taken = str(error) == OFFSET_TAKEN
+    return damage("an entry has an offset that was not given yet") if is_taken else error
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    entries: Sequence[Entry],
+    added: int,
+    dictionaries: Dictionaries,
+    newest: Offset,
+    newest_key: int | None,
+) -> Appended:
     are_newest = _are_newest(entries, newest_key)
     if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
-        kept = _insert_all(connection, entries, added)
+        kept = _insert_all(connection, entries, added, newest)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
-    return _insert_in_turn(connection, entries, added, dictionaries)
+    return _insert_in_turn(connection, entries, added, dictionaries, newest)
 
 
-def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
+def _insert_compressed(
+    connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries, offset: Offset
+) -> Entry:
     if dictionaries.are_too_many():
-        dictionaries.newest = int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0)
-        return with_offset(entry, dictionaries.newest)
+        connection.execute(INSERT, _values(offset, entry, added))
+        return with_offset(entry, offset)
 
-    def insert_as(stored: Stored) -> Offset:
-        return int(connection.execute(INSERT_STORED, _values_stored(None, entry, added, stored)).lastrowid or 0)
+    def insert_as(stored: Stored) -> bool:
+        connection.execute(INSERT_STORED, _values_stored(offset, entry, added, stored))
+        return True
 
-    return with_offset(entry, dictionaries.insert(entry, insert_as) or 0)
+    dictionaries.insert(entry, offset, insert_as)
+    return with_offset(entry, offset)
 
 
 def insert_at_offsets(
@@ -105,18 +133,21 @@ def insert_at_offsets(
 
     Nobody else has given these offsets, nor are their keys taken. Call it within the transaction of the dictionaries.
     """
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for entry, added, is_as_it_came in entries:
 
-        def insert_as(stored: Stored, entry: Entry = entry, added: int = added) -> Offset:
+        def insert_as(stored: Stored, entry: Entry = entry, added: int = added) -> bool:
             rows.append(_values_stored(entry.offset, entry, added, stored))
-            return entry.offset
+            return True
 
         if is_as_it_came:
-            dictionaries.newest = insert_as(Stored(entry.raw))
+            insert_as(Stored(entry.raw))
         else:
-            dictionaries.insert(entry, insert_as, entry.offset)
-    connection.executemany(INSERT_STORED, rows)
+            dictionaries.insert(entry, entry.offset, insert_as)
+    try:
+        connection.executemany(INSERT_STORED, rows)
+    except sqlite3.IntegrityError as error:
+        raise _described(error) from error
 
 
 def _are_newest(entries: Sequence[Entry], newest_key: int | None) -> bool:
@@ -134,18 +165,14 @@ def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
     return len(keys) == len(entries) and not found
 
 
-def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> list[Entry]:
-    """Insert entries that are new. Within one transaction, offsets are given one after the other.
-
-    Looking for each, and inserting one by one, takes 15 µs an entry; this takes 10.
-    """
-    connection.executemany(INSERT, [_values(None, entry, added) for entry in entries])
-    last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
-    return [with_offset(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
+def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added: int, newest: Offset) -> list[Entry]:
+    """Insert entries that are new. Looking for each, and inserting one by one, takes 15 µs an entry; this takes 10."""
+    connection.executemany(INSERT, [_values(offset, entry, added) for offset, entry in enumerate(entries, newest + 1)])
+    return [with_offset(entry, offset) for offset, entry in enumerate(entries, newest + 1)]
 
 
 def _insert_in_turn(
-    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, dictionaries: Dictionaries
+    connection: sqlite3.Connection, entries: Sequence[Entry], added: int, dictionaries: Dictionaries, newest: Offset
 ) -> Appended:
     kept: list[Entry] = []
     rest: list[Entry] = []
@@ -155,7 +182,7 @@ def _insert_in_turn(
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            kept.append(_insert_compressed(connection, entry, added, dictionaries))
+            kept.append(_insert_compressed(connection, entry, added, dictionaries, newest + len(kept) + 1))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
@@ -173,23 +200,22 @@ def insert_again(
 ) -> bool:
     """Insert an entry at its offset, unless it is there; return whether it was not."""
 
-    def insert_as(stored: Stored) -> Offset | None:
-        done = connection.execute(INSERT_AGAIN, _values_stored(entry.offset, entry, added, stored))
-        return entry.offset if done.rowcount > 0 else None
+    def insert_as(stored: Stored) -> bool:
+        return connection.execute(INSERT_AGAIN, _values_stored(entry.offset, entry, added, stored)).rowcount > 0
 
     if dictionaries is None:
-        return insert_as(Stored(entry.raw)) is not None
-    return dictionaries.insert(entry, insert_as, entry.offset) is not None
+        return insert_as(Stored(entry.raw))
+    return dictionaries.insert(entry, entry.offset, insert_as)
 
 
-def _values(offset: Offset | None, entry: Entry, added: int, raw: bytes | None = None) -> tuple[object, ...]:
+def _values(offset: Offset, entry: Entry, added: int, raw: bytes | None = None) -> tuple[object, ...]:
     """Return the values of `INSERT`; `raw` is the packet as it is stored, where that is not as it came."""
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw if raw is None else raw)
-    others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
+    others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry, offset))
     return (offset, entry.key, added, *of_packet, *others)
 
 
-def _values_stored(offset: Offset | None, entry: Entry, added: int, stored: Stored) -> tuple[object, ...]:
+def _values_stored(offset: Offset, entry: Entry, added: int, stored: Stored) -> tuple[object, ...]:
     return (*_values(offset, entry, added, stored.raw), stored.dictionary, stored.size)
 
 
@@ -245,7 +271,7 @@ def write_again(connection: sqlite3.Connection, entries: Iterable[Entry], added:
     """
     undamaged = list(entries)
     mark_damaged(connection, (entry.offset for entry in undamaged))
-    rows = ((*_values(None, entry, added)[1:], entry.offset) for entry in undamaged)
+    rows = ((*_values(entry.offset, entry, added)[1:], entry.offset) for entry in undamaged)
     connection.executemany(WRITE_AGAIN, rows)
 
 
@@ -272,5 +298,5 @@ def _restamp_one(connection: sqlite3.Connection, entry: Entry, wanted: Entry) ->
     while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
         key += 1
     done = evolve(entry, key=key, boot=wanted.boot)
-    connection.execute(RESTAMP, (key, done.boot, key // 1_000_000, checksum_of(done), done.offset))
+    connection.execute(RESTAMP, (key, done.boot, key // 1_000_000, checksum_of(done, done.offset), done.offset))
     return done
