@@ -82,14 +82,13 @@ class Suspicions:
         Yield what to say, and how many of them are lost.
         """
         offsets, self.damaged = self.damaged, set()
-        there = sorted(offsets & in_memory.keys())
         try:
             with transaction() as connection:
-                # found at its offset, it is not what was read: that shows an offset which is not its own, or is on the
-                # disk alone, where this one is written again
+                # Where this connection has it undamaged, the damage is on the disk alone, and it is written again. Or
+                # what was read shows an offset that is not its own: that is found when the whole file is read
                 read = {one.offset: one for at in offsets for one in select(connection, "offset = ?", (at,), set())}
-                gone = offsets - read.keys() - in_memory.keys()
-                known = read | {offset: in_memory[offset] for offset in there}
+                known = read | {offset: in_memory[offset] for offset in offsets & in_memory.keys()}
+                gone = offsets - known.keys()
                 write_again(connection, known.values(), int(time.time()))
                 count = mark_damaged(connection, gone)
         except sqlite3.IntegrityError as error:  # another entry has what belongs to this one
@@ -98,7 +97,7 @@ class Suspicions:
         if read or count < len(gone):
             self.check_soon()
         begin = f"the journal {self._file} is damaged: "
-        if there:
-            yield f"{begin}{either(len(there), *NOT_AS_WRITTEN)} written again from memory", 0
+        if known:
+            yield f"{begin}{either(len(known), *NOT_AS_WRITTEN)} written again from memory", 0
         if count:
             yield f"{begin}{either(count, *NOT_AS_WRITTEN)} left out (the first has offset {min(gone)})", count
