@@ -33,6 +33,8 @@ WARM_UP = 8.0
 
 SECTOR = 512
 
+PAGE = 4096
+
 FULL_LOG = 1000 * 4120 + 32 + (64 << 10)
 """Bytes that SQLite's log has when it is brought into the file, and some more, as a transaction may go beyond that."""
 
@@ -155,8 +157,9 @@ def fill_log(log: Path) -> None:
             raise TimeoutError(f"there is no {log}")
         time.sleep(0.2)
     time.sleep(1.0)
-    with log.open("ab") as file:
-        file.write(bytes(max(FULL_LOG - log.stat().st_size, 0)))
+    with log.open("ab", buffering=0) as file:
+        while file.tell() < FULL_LOG:  # by pages: a large page counts as written whole, wherever it is written to
+            file.write(bytes(PAGE))
 
 
 def figures(mounted: Path, stat: Path, traced: subprocess.Popen[bytes], trace: Path, output: Path) -> tuple[int, ...]:
