@@ -8,7 +8,7 @@ meter that was forgotten are read again when it is heard again.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -90,6 +90,18 @@ class Chains:
             return plain
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)
         return state.add_to_lifetime(link, self._lifetimes.get(reading.serial, NEW)) if link.key else link
+
+    def follow_run(self, readings: Sequence[Reading]) -> int:
+        """Add readings of one meter as `follow` does, up to the first that has to be examined; return how many.
+
+        They came one after the other, the same way, in one format.
+        """
+        serial = readings[0].serial
+        state = self._known.get(serial)
+        done = state.continue_run(readings) if state is not None else 0
+        if done:
+            self._known.move_to_end(serial)
+        return done
 
     def follow_as(self, link: Link) -> bool:
         """Add a reading to its chain as another sink has; False, and nothing is added, where that is not certain."""
