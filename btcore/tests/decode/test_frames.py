@@ -143,7 +143,7 @@ def test_numbers_of_our_own_formats_need_no_check(name: str, seed: int) -> None:
 
 @quick
 @given(names, seeds, st.booleans())
-def test_counters_are_five_bytes_low_byte_first(name: str, seed: int, is_young: bool) -> None:  # noqa: FBT001 - drawn
+def test_counters_are_five_bytes_low_byte_first(name: str, seed: int, is_young: bool) -> None:
     """The counters of each format are the plain integers of its bytes, also where none has come to its fifth byte."""
     form, raw = FORMATS[name], noisy(name, seed)
     layout = next(one for one in LAYOUTS if one.name == name)

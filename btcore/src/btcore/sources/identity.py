@@ -108,7 +108,7 @@ class Identities:
         return names
 
     def _run(self, readings: Sequence[Reading]) -> int:
-        """Return how many readings, the first ones, are beyond any doubt those of the meter that is named after them."""
+        """Return how many readings, the first ones, are beyond doubt those of the meter that is named after them."""
         try:
             return self._chains.follow_run(readings)
         except Exception:  # noqa: BLE001 - `_name_anyway` finds the same, and reports it
