@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
 
 import attrs
 import pytest
@@ -27,11 +28,12 @@ from hypothesis import strategies as st
 
 from btcore import Channel, Format, Polarity, Reading, Sample
 from btcore.calculate.chain import ChainBaseline
-from btcore.calculate.chains import MAX_LATE
+from btcore.calculate.chains import MAX_LATE, Chains
 from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.sampling import SampleCache, Sampler, Step
 from btcore.calculate.transition import Transition
 from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.records import renamed_reading
 
 # --- any readings of several meters
 
@@ -115,6 +117,35 @@ def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], inter
         make(interval, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
     )
     assert [told(step) for step in rest] == [told(step) for step in steps[cut:]]
+
+
+def linked(link: Link) -> object:
+    """Return what a link says, to be compared with that between other copies of the same readings."""
+    before, later = (one and one.offset for one in (link.before, link.next_complement))
+    return link.reading.offset, link.key, before, link.transition, later, link.lifetime
+
+
+@given(readings=streams())
+@settings(max_examples=examples(150), deadline=None)
+def test_a_run_of_readings_is_followed_as_one_by_one(readings: list[Reading]) -> None:
+    """What a run of a meter's readings continues without links is what they would continue with links."""
+    one_by_one, in_runs = Chains({}), Chains({})
+    copies = [renamed_reading(one, one.serial, one.source, one.offset) for one in readings]
+    links = {one.offset: one_by_one.follow(one) for one in copies}
+    for _, group in groupby(readings, lambda reading: reading.serial):
+        rest = [*group]
+        while rest:
+            run = in_runs.follow_run(rest)
+            for reading in rest[:run]:
+                link = links[reading.offset]
+                assert (link.key, link.transition) == (reading.serial, Transition.CONTINUED)
+            for reading in rest[run : run + 1]:
+                assert linked(in_runs.follow(reading)) == linked(links[reading.offset])
+            rest = rest[run + 1 :]
+    assert {key: one.offset for key, one in in_runs.last().items()} == {
+        key: one.offset for key, one in one_by_one.last().items()
+    }
+    assert in_runs.skipped == one_by_one.skipped
 
 
 @given(readings=streams(), interval=SAMPLERS)

@@ -224,13 +224,13 @@ def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
 
 
 @hundred_examples
-@given(st.lists(st.tuples(st.integers(0, 20 * SECOND), st.integers(1, 8)), max_size=8), st.integers(0, BURST))
-def test_packets_that_come_at_once_are_admitted_as_one_by_one(sent: list[tuple[int, int]], before: int) -> None:
-    """Of several packets that came at once, as many are admitted and refused as if each had been asked for."""
-    at_once, one_by_one = (Admission((), 0, 1.5, logging.getLogger("source.panel")) for _ in range(2))
-    for admission in (at_once, one_by_one):
-        admission.admitted("1", "gem48pbin", 0, is_live=True, packets=before)
-    for time, packets in sent:
-        expected = sum(one_by_one.admitted("1", "gem48pbin", time, is_live=True) for _ in range(packets))
-        assert at_once.admitted("1", "gem48pbin", time, is_live=True, packets=packets) == expected
-    assert at_once.refused == one_by_one.refused
+@given(st.lists(st.lists(st.integers(0, 20 * SECOND), min_size=1, max_size=8), max_size=8), st.integers(0, BURST))
+def test_packets_that_come_together_are_admitted_as_one_by_one(sent: list[list[int]], before: int) -> None:
+    """Of several packets, whenever each came, the same are admitted and refused as if each had been asked for."""
+    together, one_by_one = (Admission((), 0, 1.5, logging.getLogger("source.panel")) for _ in range(2))
+    for admission in (together, one_by_one):
+        admission.admitted_of("1", "gem48pbin", [0] * before, is_live=True)
+    for times in sent:
+        expected = [one_by_one.admitted("1", "gem48pbin", time, is_live=True) for time in times]
+        assert together.admitted_of("1", "gem48pbin", times, is_live=True) == expected
+    assert together.refused == one_by_one.refused

@@ -5,7 +5,7 @@ A serial number has one chain as long as one meter sends it and nothing goes wro
 decided in `chains.py`, by the rank that is given here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
 
 from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, has_early, new_lifetime
@@ -18,6 +18,7 @@ from btcore.calculate.transition import (
     implied_energy,
     is_delayed,
     seconds_between_arrivals,
+    seconds_continued_plainly,
     transition_between,
 )
 from btcore.classes import define, evolve, field, frozen
@@ -189,6 +190,48 @@ class SerialState:
             return None
         self.late, self.lifetime_reading = 0, reading
         return chain.add(reading, Transition.CONTINUED, self.lifetime)
+
+    def continue_run(self, readings: Sequence[Reading]) -> int:
+        """Add readings as `is_repeated` and `continue_plainly` do, but without links; return how many, the first ones.
+
+        They came one after the other, the same way, in one format. A reading of a recording that is not after the one
+        before is examined, as are those of further chains. What is the same for all is looked at once: 3 µs less for
+        each. Where this raises an error, nothing has changed.
+        """
+        first, chains = readings[0], self.chains
+        if len(chains) != 1 or chains[0].key != first.serial or route_of(first) not in chains[0].routes:
+            return 0
+        (chain,) = chains
+        before, marks = chain.last, []
+        if (
+            self.lifetime_reading is not before
+            or before.format is not first.format
+            or chain.complement is not None
+            or first.offset <= self.delivered
+            or (self.lifetime and has_early(self.lifetime, first.format))
+        ):
+            return 0
+        is_known = self.recent.find
+        for reading in readings:
+            mark = _mark(hash(reading.raw))
+            # no two of them are the same packet, as the seconds rise
+            is_new = is_known(mark) < 0 and (reading.boot or reading.time > before.time)
+            if not is_new or not seconds_continued_plainly(before, reading):
+                break
+            marks.append(mark)
+            before = reading
+        if marks:
+            self._remember(marks)
+            self.late, self.lifetime_reading = 0, before
+            chain.last, chain.links, chain.is_adjacent = before, chain.links + len(marks), False
+        return len(marks)
+
+    def _remember(self, marks: Sequence[bytes]) -> None:
+        """Remember packets, in place of the oldest ones."""
+        for mark in marks:
+            behind = self.recent_index + _MARK.size
+            self.recent[self.recent_index : behind] = mark
+            self.recent_index = behind % len(self.recent)
 
     def continue_as(self, link: Link) -> bool:
         """Add a reading as another sink has, whose chain was the same; return whether that is beyond any doubt.

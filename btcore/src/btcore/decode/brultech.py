@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import truediv
 from typing import ClassVar, Literal
 
 from btcore.classes import field, frozen
@@ -140,6 +141,9 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
     counters, currents = struct.Struct(f"<{n}Q"), struct.Struct(f"<{n}H")
     middle = 5 + 5 * n  # there the counters of one direction begin, which never count in a house without solar panels
     zeros, no_counters = bytes(after - middle), (0,) * (layout.counters - n)
+    # below 2 to the power 32 (1,193 kWh) the fifth byte of each counter is 0, and the others are an integer
+    low, no_fifths, fifths = struct.Struct("<" + "Ix" * n), bytes(n), slice(9, middle, 5)
+    fifties = (50,) * n
     # of the seconds and the four pulse counters, of three bytes each, first the low two bytes and then the high one
     tail = struct.Struct("<" + "HB" * 5 + "16s")
 
@@ -148,9 +152,9 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
         return (
             (raw[3] << 8 | raw[4]) / 10,
             secs | high << 16,
-            *five_byte(raw, 5, counters),
+            *(low.unpack_from(raw, 5) if raw[fifths] == no_fifths else five_byte(raw, 5, counters)),
             *(no_counters if raw[middle:after] == zeros else five_byte(raw, middle, counters)),
-            *[amps / 50 for amps in currents.unpack_from(raw, after + 4)],
+            *map(truediv, currents.unpack_from(raw, after + 4), fifties),
             *(p1 | h1 << 16, p2 | h2 << 16, p3 | h3 << 16, p4 | h4 << 16),
             *_temperatures(sensors),
         )

@@ -6,7 +6,7 @@ The meters that are remembered are bounded: the one unheard for longest is forgo
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from btcore import clocks
 from btcore.classes import define
@@ -33,17 +33,17 @@ class _Meter:
     time: int = 0
     is_heard: bool = False
 
-    def take(self, time: int, rate: float, packets: int) -> int:
-        """Take packets that came at a time in microseconds; return for how many there was room.
+    def take(self, time: int, rate: float) -> bool:
+        """Take a packet that came at a time in microseconds; return whether there was room for it.
 
         A time that goes back adds none.
         """
-        passed = max(time - self.time, 0)
-        self.left = min(self.left + passed * rate / SECOND, BURST)
-        self.time = time
-        taken = min(int(self.left), packets)
-        self.left -= taken
-        return taken
+        if time != self.time:
+            self.left = min(self.left + max(time - self.time, 0) * rate / SECOND, BURST)
+            self.time = time
+        is_taken = self.left >= 1
+        self.left -= is_taken
+        return is_taken
 
 
 class Admission:
@@ -85,23 +85,30 @@ class Admission:
         for serial in serials:
             self._remember(serial, self._known.get(serial) or _Meter())
 
-    def admitted(self, serial: str, form: str, time: int, *, is_live: bool, packets: int = 1) -> int:
-        """Return how many packets are admitted, the first ones, of this meter and format, that came at this time.
+    def admitted(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
+        """Return whether a packet of this meter and format is admitted, that came at this time.
 
         The number of meters in a recording is not limited: a person chose it.
         """
-        meter = self._meter(serial, is_live=is_live, packets=packets)
+        return self.admitted_of(serial, form, (time,), is_live=is_live)[0]
+
+    def admitted_of(self, serial: str, form: str, times: Sequence[int], *, is_live: bool) -> list[bool]:
+        """Return of each packet of this meter and format whether it is admitted; they came at these times."""
+        meter = self._meter(serial, is_live=is_live, packets=len(times))
         if meter is None:
-            self.refused += packets
-            return 0
+            self.refused += len(times)
+            return [False] * len(times)
         if not meter.is_heard:
             meter.is_heard = True
             self.heard += 1
             self._heard_meters.add(f"heard meter {serial} ({form})", serial)
-        admitted = meter.take(time, self._rate, packets) if self._rate else packets
-        if refused := packets - admitted:
+        rate = self._rate
+        if not rate:
+            return [True] * len(times)
+        admitted = [meter.take(time, rate) for time in times]
+        if refused := admitted.count(False):
             self.refused += refused
-            what = f"refused packets of meter {serial}: more than {self._rate:g} per second (`max_packets_per_second`)"
+            what = f"refused packets of meter {serial}: more than {rate:g} per second (`max_packets_per_second`)"
             for _ in range(refused):
                 self._too_fast.add(what, serial)
         return admitted

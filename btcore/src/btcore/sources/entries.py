@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import groupby
 
 from btcore import clocks
 from btcore.config.site import Source
@@ -17,7 +17,7 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.device_clock import DeviceClock
 from btcore.decode.framing import Stream
 from btcore.decode.packetless import encode_reading
-from btcore.formats import SECONDS
+from btcore.formats import SECONDS, Format
 from btcore.journal import Entry
 from btcore.journal.clock_watch import ClockWatch
 from btcore.records import Packet, Reading, from_microseconds, reading_of, renamed_reading, to_microseconds
@@ -135,57 +135,45 @@ class EntryMaker:
     def _of_several(self, stream: SourceStream, found: Sequence[tuple[Packet, datetime]]) -> list[Entry]:
         entries: list[Entry] = []
         readings: list[Reading] = []
-        begin = 0
-        while begin < len(found):
-            first, arrived = found[begin]
-            packets = [first]
-            for packet, came in islice(found, begin + 1, None):
-                if came is not arrived or packet.serial != first.serial or packet.format is not first.format:
-                    break
-                packets.append(packet)
-            begin += len(packets)
-            entries += self._of_meter(stream, packets, arrived, readings)
+        for _, of_meter in groupby(found, _meter_of):
+            entries += self._of_meter(stream, [*of_meter], readings)
         self._decoders.add_taken(readings)
         self._activity.add_all([(entry.serial, entry.key) for entry in entries])
         return entries
 
     def _of_meter(
-        self, stream: SourceStream, packets: Sequence[Packet], arrived: datetime, taken: list[Reading]
+        self, stream: SourceStream, found: Sequence[tuple[Packet, datetime]], taken: list[Reading]
     ) -> list[Entry]:
-        """Make the entries of packets of one meter, in one format, that came at once; add their readings to `taken`."""
-        source, address, form, at = self._source.name, stream.address, packets[0].format, to_microseconds(arrived)
-        times = self._device_times(stream, packets, arrived)
-        keys = [stream.distinct(at if time is None else to_microseconds(time)) for time in times]
-        steady, boot = stream.steady(at)
-        serial = self._identities.serial_of(source, address, packets[0].serial, form.name)
-        when = steady if boot else at
-        admitted = self._admission.admitted(serial, form.name, when, is_live=bool(boot), packets=len(packets))
-        stream.packets += admitted
-        new_number = self._identities.next_offset
-        readings = [
-            reading_of(
-                *(packet, arrived if key == at else from_microseconds(key), serial, source, new_number()),
-                *(steady, boot, address, key),
-            )
-            for packet, key in zip(packets[:admitted], keys, strict=False)
-        ]
+        """Make the entries of packets of one meter, in one format; add their readings to `taken`."""
+        (first, _), source, address = found[0], self._source.name, stream.address
+        form, reads_clock = first.format, self._reads_clock and first.format.clock is not None
+        serial = self._identities.serial_of(source, address, first.serial, form.name)
+        ats = [to_microseconds(arrived) for _, arrived in found]
+        stamps = [*map(stream.steady, ats)]
+        is_live = stream.is_live
+        admitted = self._admission.admitted_of(
+            serial, form.name, [steady for steady, _ in stamps] if is_live else ats, is_live=is_live
+        )
+        readings, boots = [], []
+        for (packet, arrived), at, (steady, boot), is_admitted in zip(found, ats, stamps, admitted, strict=True):
+            time = self._device_time(stream, packet, arrived) if reads_clock else None
+            key = stream.distinct(at if time is None else to_microseconds(time))
+            if is_admitted:
+                when = arrived if key == at else from_microseconds(key)
+                offset = self._identities.next_offset()
+                readings.append(reading_of(packet, when, serial, source, offset, steady, boot, address, key))
+                boots.append(boot if time else self._known(boot))
+        stream.packets += len(readings)
         names = self._identities.names(readings)
         taken += readings
-        if boot:
+        if is_live:
             for name in dict.fromkeys(names):  # nearly always it is one
                 self._silence_watch.heard(name, packets=names.count(name))
-        guessed, more = self._known(boot), (address, self._origin)
+        more = address, self._origin
         return [
-            Entry(key, source, name, form.name, reading.raw, False, 0, steady, boot if time else guessed, *more)  # noqa: FBT003 - it has a packet
-            for key, name, reading, time in zip(keys, names, readings, times, strict=False)
+            Entry(one.key, source, name, form.name, one.raw, False, 0, one.monotonic, boot, *more)  # noqa: FBT003 - it has a packet
+            for one, name, boot in zip(readings, names, boots, strict=True)
         ]
-
-    def _device_times(
-        self, stream: SourceStream, packets: Sequence[Packet], arrived: datetime
-    ) -> Sequence[datetime | None]:
-        if not self._reads_clock or packets[0].format.clock is None:
-            return [None] * len(packets)
-        return [self._device_time(stream, packet, arrived) for packet in packets]
 
     def _known(self, boot: int) -> int:
         """Return what an entry has as its boot: negative where the time of day is not known yet."""
@@ -236,6 +224,11 @@ class EntryMaker:
         values = encode_reading(reading)
         stamps = (0, reading.monotonic, reading.boot, address, origin)
         return Entry(key, source, name, reading.format.name, values, True, *stamps)  # noqa: FBT003 - it has no packet
+
+
+def _meter_of(found: tuple[Packet, datetime]) -> tuple[str, Format]:
+    packet, _ = found
+    return packet.serial, packet.format
 
 
 def _from_utc(device_time: datetime) -> datetime:

@@ -8,7 +8,7 @@ One instance serves all sources of a site.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from threading import Lock
 
@@ -93,13 +93,26 @@ class Identities:
 
     def name(self, reading: Reading) -> str:
         """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""
-        with self._lock:
-            return self._name_anyway(reading)
+        return self.names((reading,))[0]
 
-    def names(self, readings: Iterable[Reading]) -> list[str]:
-        """Return the name of each reading's meter, as `name` does; they came in one after the other."""
+    def names(self, readings: Sequence[Reading]) -> list[str]:
+        """Return the name of each reading's meter, as `name` does.
+
+        They came in one after the other, the same way, in one format, of one serial number.
+        """
+        names: list[str] = []
         with self._lock:
-            return [self._name_anyway(reading) for reading in readings]
+            while rest := readings[len(names) :]:
+                run = self._run(rest)
+                names += [rest[0].serial] * run or [self._name_anyway(rest[0])]
+        return names
+
+    def _run(self, readings: Sequence[Reading]) -> int:
+        """Return how many readings, the first ones, are beyond doubt those of the meter that is named after them."""
+        try:
+            return self._chains.follow_run(readings)
+        except Exception:  # noqa: BLE001 - `_name_anyway` finds the same, and reports it
+            return 0
 
     def _name_anyway(self, reading: Reading) -> str:
         try:
