@@ -188,7 +188,8 @@ def test_a_signature_is_that_of_attrs(name: str) -> None:
 
 
 def _plain(parameter: inspect.Parameter) -> tuple[Any, ...]:
-    return parameter.name, parameter.kind, parameter.default
+    default = parameter.default
+    return parameter.name, parameter.kind, repr(default) if repr(default) == "NOTHING" else default
 
 
 @NAMES

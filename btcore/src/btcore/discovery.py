@@ -8,11 +8,10 @@ distribution. How a table becomes the settings of a plugin belongs to `config/ta
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
 import pluggy
 
 from btcore import predecessor
-from btcore.classes import frozen
+from btcore.classes import frozen, has_fields
 from btcore.entry_points import EntryPoint, distributions
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.formats import packet_formats
@@ -120,7 +119,7 @@ class Installed:
 
     def _check_class(self, cls: object) -> None:
         api = getattr(cls, "btcore_api", None)
-        if not isinstance(cls, type) or api is None or not attrs.has(cls):
+        if not isinstance(cls, type) or api is None or not has_fields(cls):
             raise PluginError(
                 f"{self} is not a plugin: {self.entry.value} is not a class decorated with @btcore.plugin"
             )

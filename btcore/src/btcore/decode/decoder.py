@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-import attrs
 import pluggy
 
-from btcore.classes import define, field
+from btcore.classes import define, field, fields
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
@@ -181,7 +180,7 @@ def copy_of(instance: object, formats: frozenset[str]) -> object:
     cls: Any = type(instance)
     settings = {
         field.alias: deepcopy(getattr(instance, field.name))
-        for field in attrs.fields(cls)
+        for field in fields(cls)
         if field.init and "help" in field.metadata
     }
     names = format_names(instance)
