@@ -70,9 +70,13 @@ def is_ours(cls: Any) -> bool:  # noqa: ANN401 - any class
     return next((FIELDS in vars(one) for one in cls.__mro__ if OF_ATTRS in vars(one)), False)
 
 
-@cache
-def fields(cls: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a class that attrs or `btcore.classes` has made
+def fields(cls: type) -> tuple[Any, ...]:
     """Return all fields of a class, those of its bases first: a `Field` each, or an attribute of attrs."""
+    return _fields(cls)
+
+
+@cache
+def _fields(cls: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a class that attrs or `btcore.classes` has made
     if not is_ours(cls):
         return tuple(getattr(cls, OF_ATTRS))
     made = next(one for one in cls.__mro__ if FIELDS in vars(one))
@@ -165,6 +169,7 @@ def _validators(cls: Any) -> dict[str, Field]:  # noqa: ANN401 - as above
 
 def set_checked(self: Any, name: str, value: object) -> None:  # noqa: ANN401 - as above
     """Validate and set an attribute, as `__setattr__` of a class that can change and has validators."""
-    if one := _validators(self.__class__).get(name):
+    one = _validators(self.__class__).get(name)
+    if one is not None and one.validator is not None:
         one.validator(self, one, value)
     object.__setattr__(self, name, value)

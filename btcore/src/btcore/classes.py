@@ -91,7 +91,8 @@ def _made(cls: type | None, options: dict[str, Any], *, is_frozen: bool) -> Any:
         shared["__setattr__"] = methods.set_checked
     make = _with_slots if options.get("slots", True) else _with_dict
     made = make(cls, [one.name for one in own], shared)
-    made.__match_args__ = tuple(one.name for one in fields(made) if one.init and not one.kw_only)
+    matched = tuple(one.name for one in fields(made) if one.init and not one.kw_only)
+    setattr(made, "__match_args__", matched)  # noqa: B010 - a type checker lets nobody set it
     return made
 
 
@@ -223,7 +224,7 @@ class _OfAttrs:
         body |= {one.name: one.as_attrs() for one in known[FIELDS]}
         body["__annotations__"] = {one.name: one.type for one in known[FIELDS]}
         twin: Any = type(cls)(cls.__name__, cls.__bases__, body)
-        options = {"field_transformer": _own_first} if known[OWN_FIRST] else {}
+        options: dict[str, Any] = {"field_transformer": _own_first} if known[OWN_FIRST] else {}
         twin = attrs.define(twin, eq=False, repr=False, slots=False, frozen=methods.is_frozen(cls), **options)
         found = getattr(twin, self._name)  # `__attrs_props__`: only newer ones have it
         setattr(self._cls, self._name, found)

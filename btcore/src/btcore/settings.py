@@ -7,7 +7,7 @@ How a table of the configuration becomes an instance belongs to `config/load.py`
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, cast, dataclass_transform
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.classes import NOTHING, define, field, frozen
@@ -314,10 +314,10 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
         # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
         # own_first: the settings of a class come before those of its base, which it shares with others
         make: Any = define
-        made = make(cls, kw_only=True, eq=False, slots=False, own_first=True)
-        made.btcore_api = api  # type: ignore[attr-defined]
-        made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
-        return made
+        made: Any = make(cls, kw_only=True, eq=False, slots=False, own_first=True)
+        made.btcore_api = api
+        made.delivery = delivery or Delivery()
+        return cast("T", made)
 
     return decorate
 
