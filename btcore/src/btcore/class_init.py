@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fields of a class that `btcore.classes` makes, and the `__init__` that is written for them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -69,6 +69,15 @@ class Field:
         return is_known and is_one and self.eq in (True, False)
 
     @property
+    def is_required(self) -> bool:
+        """Whether there is no default."""
+        return self.find_default is None and self.options.get("factory") is None and "default" not in self.options
+
+    def default_of(self, instance: object) -> Any:  # noqa: ANN401 - any value
+        """Return the default of an instance's field; NOTHING without one."""
+        return self.find_default(instance) if self.find_default is not None else self.fixed_default
+
+    @property
     def fixed_default(self) -> Any:  # noqa: ANN401 - any value
         """The default; NOTHING without one, None where it depends on the instance."""
         if self.find_default is not None:
@@ -82,6 +91,35 @@ class Field:
 
         default = {"default": attrs.Factory(self.find_default, takes_self=True)} if self.find_default else {}
         return attrs.field(**{**self.options, **default, "kw_only": self.kw_only})
+
+
+def fill(
+    instance: Any,  # noqa: ANN401 - of any class
+    fields: Sequence[Field],
+    values: tuple[object, ...],
+    named: Mapping[str, object],
+    set_one: Callable[[Any, str, object], None],
+) -> bool:
+    """Do what the `__init__` that is written would do; return False, with nothing done, where that would refuse."""
+    places = [one.alias for one in fields if one.init and not one.kw_only]
+    given = {**dict(zip(places, values, strict=False)), **named}
+    known = {one.alias for one in fields if one.init}
+    needed = (one.alias for one in fields if one.init and one.is_required)
+    is_given_once = len(given) == len(values) + len(named)
+    if not (is_given_once and known.issuperset(given) and all(name in given for name in needed)):
+        return False
+    for one in fields:
+        value = given.get(one.alias, NOTHING) if one.init else NOTHING
+        if value is NOTHING:
+            value = one.default_of(instance)
+        if value is not NOTHING or (one.init and one.alias in given):
+            set_one(instance, one.name, value if one.converter is None else one.converter(value))
+    for one in fields:
+        if one.validator is not None and (one.init or not one.is_required):
+            one.validator(instance, one, getattr(instance, one.name))
+    if hasattr(instance, "__attrs_post_init__"):
+        instance.__attrs_post_init__()
+    return True
 
 
 def write_init(cls: type, fields: Iterable[Field], *, is_set_past: bool) -> Any:  # noqa: ANN401 - a function

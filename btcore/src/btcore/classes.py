@@ -11,11 +11,11 @@ A class that asks for more than is here (a list of validators, a field or a base
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from btcore import class_methods as methods
-from btcore.class_init import NOTHING, Field, is_of_attrs, write_init
+from btcore.class_init import NOTHING, Field, fill, is_of_attrs, write_init
 from btcore.class_methods import FIELDS, OWN_FIRST, as_dicts, fields, fixed_default, has_fields, values_of
 
 if TYPE_CHECKING:  # a type checker knows attrs' own
@@ -64,6 +64,9 @@ __all__ = [
 
 _MAKES = {"__init__", "__new__"}
 _NEEDS_ATTRS = {"__setattr__", "__getstate__", "__attrs_pre_init__"}
+FILLED = 8
+"""Instances of a class before its `__init__` is written and compiled, which takes as long as to fill 20."""
+
 _KNOWN = {"kw_only", "init", "slots", "own_first"}
 """Options that are known here. `own_first`: the fields of the class come before those of its bases."""
 
@@ -198,15 +201,28 @@ def _holds(cell: Any, cls: type) -> bool:  # noqa: ANN401 - of a closure
 
 
 class _Init:
-    """In the place of `__init__`, until there is the first instance."""
+    """In the place of `__init__`, until there are several instances: most classes have one or two in a run."""
 
     def __set_name__(self, cls: type, _name: str) -> None:
         self._cls: Any = cls
+        self._instances = 0
 
-    def __get__(self, instance: object, _cls: type | None = None) -> Any:  # noqa: ANN401 - a method
+    def __get__(self, instance: object, cls: type | None = None) -> Any:  # noqa: ANN401 - a method
+        self._instances += 1
+        if instance is None or self._instances > FILLED:
+            return self._written().__get__(instance, cls)
+        return partial(self._fill, instance)
+
+    def _fill(self, instance: object, /, *values: object, **named: object) -> None:
+        set_one = object.__setattr__ if methods.is_set_past(self._cls) else setattr
+        if not fill(instance, fields(self._cls), values, named, set_one):
+            self._written()(instance, *values, **named)
+
+    def _written(self) -> Any:  # noqa: ANN401 - a function
         cls = self._cls
-        init = cls.__init__ = write_init(cls, fields(cls), is_set_past=methods.is_set_past(cls))
-        return init.__get__(instance, cls)
+        if isinstance(vars(cls)["__init__"], _Init):
+            cls.__init__ = write_init(cls, fields(cls), is_set_past=methods.is_set_past(cls))
+        return vars(cls)["__init__"]
 
 
 class _OfAttrs:
