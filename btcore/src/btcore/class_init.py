@@ -33,7 +33,7 @@ class Field:
     """
 
     __slots__ = (
-        *("alias", "converter", "eq", "find_default", "init", "kw_only", "metadata", "name", "options", "repr"),
+        *("alias", "converter", "eq", "find_default", "init", "kw_only", "name", "options", "repr"),
         *("type", "validator"),
     )
 
@@ -46,7 +46,11 @@ class Field:
         self.repr = options.get("repr", True)
         self.converter = options.get("converter")
         self.validator = options.get("validator")
-        self.metadata: Mapping[str, Any] = MappingProxyType(options.get("metadata") or {})
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What else is said of it."""
+        return MappingProxyType(self.options.get("metadata") or {})
 
     def default(self, method: Callable[[Any], object]) -> Callable[[Any], object]:
         """Take a method of the class for the default, as a decorator."""
@@ -64,6 +68,8 @@ class Field:
     @property
     def is_plain(self) -> bool:
         """Whether all that was said of it is known here."""
+        if not self.options:
+            return True
         is_one = self.validator is None or callable(self.validator)  # not a list of them
         is_known = self.options.keys() <= PLAIN and not is_of_attrs(self.options.get("default"))
         return is_known and is_one and self.eq in (True, False)

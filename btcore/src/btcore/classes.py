@@ -12,7 +12,8 @@ A class that asks for more than is here (a list of validators, a field or a base
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from btcore import class_methods as methods
 from btcore.class_init import NOTHING, Field, fill, is_of_attrs, write_init
@@ -61,6 +62,8 @@ __all__ = [
     "has_fields",
     "values_of",
 ]
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 _MAKES = {"__init__", "__new__"}
 _NEEDS_ATTRS = {"__setattr__", "__getstate__", "__attrs_pre_init__"}
@@ -127,10 +130,10 @@ def _own_fields(cls: type, *, is_kw_only: bool) -> list[Field]:
     """Return the fields that a class itself declares: by an annotation, and a default or more."""
     found = []
     for name, kind in cls.__annotations__.items():
-        if str(kind).strip("'\"").startswith(("typing.ClassVar", "ClassVar")):
+        if kind is ClassVar or getattr(kind, "__origin__", None) is ClassVar or (isinstance(kind, str) and "ClassVar" in kind):
             continue
         value = vars(cls).get(name, NOTHING)
-        one = value if isinstance(value, Field) else Field({} if value is NOTHING else {"default": value})
+        one = value if isinstance(value, Field) else Field(NO_OPTIONS if value is NOTHING else {"default": value})
         found.append(one.named(name, kind, is_kw_only=is_kw_only))
     return found
 
@@ -188,6 +191,8 @@ def _with_dict(cls: Any, names: list[str], shared: Mapping[str, Any]) -> Any:  #
 
 def _functions(values: Any) -> Iterator[Any]:  # noqa: ANN401 - of a class
     for value in values:
+        if type(value) is FunctionType and value.__closure__ is None:
+            continue  # as most are
         one = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if hasattr(one, "__closure__"):
             yield one
