@@ -130,7 +130,11 @@ def _own_fields(cls: type, *, is_kw_only: bool) -> list[Field]:
     """Return the fields that a class itself declares: by an annotation, and a default or more."""
     found = []
     for name, kind in cls.__annotations__.items():
-        if kind is ClassVar or getattr(kind, "__origin__", None) is ClassVar or (isinstance(kind, str) and "ClassVar" in kind):
+        if (
+            kind is ClassVar
+            or getattr(kind, "__origin__", None) is ClassVar
+            or (isinstance(kind, str) and "ClassVar" in kind)
+        ):
             continue
         value = vars(cls).get(name, NOTHING)
         one = value if isinstance(value, Field) else Field(NO_OPTIONS if value is NOTHING else {"default": value})

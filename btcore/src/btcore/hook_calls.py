@@ -55,7 +55,8 @@ def plain_hooks(cls: type) -> dict[str, tuple[str, ...]] | None:
         members |= vars(one)
     found = {}
     for name, member in members.items():
-        if name.startswith("__") or (mark := getattr(member, "btcore_impl", None)) is None:
+        plain = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+        if name.startswith("__") or (mark := getattr(plain, "btcore_impl", None)) is None:
             continue
         if mark is not PLAIN or type(member) is not FunctionType or hasattr(member, "__wrapped__"):
             return None
