@@ -130,16 +130,18 @@ def _own_fields(cls: type, *, is_kw_only: bool) -> list[Field]:
     """Return the fields that a class itself declares: by an annotation, and a default or more."""
     found = []
     for name, kind in cls.__annotations__.items():
-        if (
-            kind is ClassVar
-            or getattr(kind, "__origin__", None) is ClassVar
-            or (isinstance(kind, str) and "ClassVar" in kind)
-        ):
+        if _is_class_var(kind):
             continue
         value = vars(cls).get(name, NOTHING)
         one = value if isinstance(value, Field) else Field(NO_OPTIONS if value is NOTHING else {"default": value})
         found.append(one.named(name, kind, is_kw_only=is_kw_only))
     return found
+
+
+def _is_class_var(kind: object) -> bool:
+    if isinstance(kind, str):
+        return kind.strip("'\"").startswith(("typing.ClassVar", "ClassVar"))
+    return kind is ClassVar or getattr(kind, "__origin__", None) is ClassVar
 
 
 def _is_plain(cls: type, own: list[Field], options: Mapping[str, Any], *, is_frozen: bool) -> bool:
