@@ -30,6 +30,7 @@ class Sample(Base):
     name: str = setting(help="a name", example="x")
     port: int = setting(default=80, help="a port", validator=and_(ge(1), le(65535)))
     share: float = setting(default=0.5, help="a share", validator=and_(gt(0), lt(1)))
+    months: int = setting(default=1, help="months", validator=in_((1, 80)))
     lines: list[str] = setting(factory=list, help="lines")
     _more: dict = field(init=False, factory=dict, repr=False)
 
@@ -38,10 +39,8 @@ class Sample(Base):
 
 Sample = plugin(api=1)(Sample)
 """
-THEIRS = (
-    "from attrs import field\nfrom attrs.validators import and_, ge, gt, le, lt\nfrom btcore import plugin, setting\n"
-)
-OURS = "from btcore import plugin\nfrom btcore.light import and_, field, ge, gt, le, lt, setting\n"
+THEIRS = "from attrs import field\nfrom attrs.validators import and_, ge, gt, in_, le, lt\nfrom btcore import plugin, setting\n"
+OURS = "from btcore import plugin\nfrom btcore.light import and_, field, ge, gt, in_, le, lt, setting\n"
 
 
 def _declared(imports: str) -> Any:  # noqa: ANN401 - a plugin's class
@@ -53,7 +52,9 @@ def _declared(imports: str) -> Any:  # noqa: ANN401 - a plugin's class
 theirs, ours = _declared(THEIRS), _declared(OURS)
 
 NUMBERS = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 1, 80, 65535, 65536]))
-GIVEN = st.fixed_dictionaries({}, optional={"port": NUMBERS, "share": NUMBERS, "shared": NUMBERS, "name": st.just("x")})
+GIVEN = st.fixed_dictionaries(
+    {}, optional={"port": NUMBERS, "share": NUMBERS, "shared": NUMBERS, "months": NUMBERS, "name": st.just("x")}
+)
 
 
 def _outcome(cls: Any, values: dict[str, Any]) -> object:  # noqa: ANN401 - a plugin's class
@@ -70,7 +71,7 @@ def test_an_instance_is_made_and_refused_alike(values: dict[str, Any]) -> None:
     assert _outcome(ours, values) == _outcome(theirs, values)
 
 
-@given(st.sampled_from(["port", "share", "shared", "name"]), NUMBERS)
+@given(st.sampled_from(["port", "share", "shared", "months", "name"]), NUMBERS)
 def test_a_setting_is_checked_where_it_is_set_later(name: str, value: object) -> None:
     """What an instance's setting is set to is validated, as attrs does."""
     found = []
@@ -91,7 +92,7 @@ def test_the_settings_are_listed_alike() -> None:
     assert [one.name for one in attrs.fields(ours)] == [one.name for one in attrs.fields(theirs)]
 
 
-@given(st.sampled_from(["port", "share", "shared"]), NUMBERS)
+@given(st.sampled_from(["port", "share", "shared", "months"]), NUMBERS)
 def test_a_person_is_told_the_same(name: str, value: object) -> None:
     """The message for a value that is refused is the same."""
     told = []

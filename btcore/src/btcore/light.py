@@ -8,6 +8,6 @@ this module: attrs does not know them.
 
 from btcore.classes import define, evolve, field, frozen
 from btcore.settings import light_setting as setting
-from btcore.validators import and_, ge, gt, le, lt
+from btcore.validators import and_, ge, gt, in_, le, lt
 
-__all__ = ["and_", "define", "evolve", "field", "frozen", "ge", "gt", "le", "lt", "setting"]
+__all__ = ["and_", "define", "evolve", "field", "frozen", "ge", "gt", "in_", "le", "lt", "setting"]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validators of settings: bounds of a number, by the names that they have in `attrs.validators`, without attrs.
+"""Validators of settings: bounds of a number and choices, by the names that they have in `attrs.validators`, without attrs.
 
 What a person is told of a value that they refuse is written in `values/constraints.py`.
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -43,6 +43,19 @@ class All:
             one(instance, field, value)
 
 
+class Choice:
+    """A choice: a value must be one of `options`. Called with a value, raises ValueError."""
+
+    def __init__(self, options: Collection[object]) -> None:
+        """Keep them."""
+        self.options = options
+
+    def __call__(self, _instance: object, field: Any, value: object) -> None:  # noqa: ANN401 - as attrs calls it
+        """Check a value of a field. Raises ValueError."""
+        if value not in self.options:
+            raise ValueError(f"'{field.name}' must be in {self.options!r} (got {value!r})")
+
+
 def gt(bound: Any) -> Comparison:  # noqa: ANN401 - anything that compares
     """Refuse what is not above a bound."""
     return Comparison(">", bound)
@@ -64,3 +77,4 @@ def le(bound: Any) -> Comparison:  # noqa: ANN401 - as above
 
 
 and_ = All
+in_ = Choice

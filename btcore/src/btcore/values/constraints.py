@@ -12,7 +12,7 @@ from btcore.class_init import is_of_attrs
 from btcore.errors import is_interrupt
 from btcore.settings import Duration
 from btcore.text import plural
-from btcore.validators import All, Comparison
+from btcore.validators import All, Choice, Comparison
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import format_value
 
@@ -45,7 +45,7 @@ def error_text(error: BaseException) -> str:
         return type(error).__name__
 
 
-OURS: Mapping[type, str] = {All: "all", Comparison: "comparison"}
+OURS: Mapping[type, str] = {All: "all", Comparison: "comparison", Choice: "choice"}
 
 
 @cache
