@@ -39,7 +39,11 @@ class Sample(Base):
 
 Sample = plugin(api=1)(Sample)
 """
-THEIRS = "from attrs import field\nfrom attrs.validators import and_, ge, gt, in_, le, lt\nfrom btcore import plugin, setting\n"
+THEIRS = """
+from attrs import field
+from attrs.validators import and_, ge, gt, in_, le, lt
+from btcore import plugin, setting
+"""
 OURS = "from btcore import plugin\nfrom btcore.light import and_, field, ge, gt, in_, le, lt, setting\n"
 
 

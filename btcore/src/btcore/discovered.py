@@ -15,7 +15,7 @@ from btcore.classes import field, frozen
 ROLES = ("source", "sink")
 
 
-def _check(_found: object, attribute: Any, value: object) -> None:
+def _check(_found: object, attribute: Any, value: object) -> None:  # noqa: ANN401 - as attrs has it
     expected: Any = {"settings": Mapping, "ask": tuple, "is_present": bool}.get(attribute.name, str)
     if not isinstance(value, expected):
         raise TypeError(f"Discovered: {attribute.name}: expected {expected.__name__}, found {value!r:.80}")

@@ -16,12 +16,12 @@ CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A code: small letters, digits and hyphens."""
 
 
-def _check_text(finding: object, attribute: Any, text: object) -> None:
+def _check_text(finding: object, attribute: Any, text: object) -> None:  # noqa: ANN401 - as attrs has it
     if not isinstance(text, str):
         raise TypeError(f"{type(finding).__name__}: {attribute.name}: expected text, found {text!r:.80}")
 
 
-def _check_code(finding: object, attribute: Any, code: object) -> None:
+def _check_code(finding: object, attribute: Any, code: object) -> None:  # noqa: ANN401 - as attrs has it
     _check_text(finding, attribute, code)
     if not CODE.fullmatch(str(code)):
         raise ValueError(f'a finding\'s code: expected words such as "port-in-use", found {code!r:.80}')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validators of settings: bounds of a number and choices, by the names that they have in `attrs.validators`, without attrs.
+"""Validators of settings: bounds of a number and choices, as those of `attrs.validators` of these names, without attrs.
 
 What a person is told of a value that they refuse is written in `values/constraints.py`.
 """
