@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import classes
@@ -188,7 +188,8 @@ def test_a_signature_is_that_of_attrs(name: str) -> None:
 
 
 def _plain(parameter: inspect.Parameter) -> tuple[Any, ...]:
-    return parameter.name, parameter.kind, parameter.default
+    default = parameter.default
+    return parameter.name, parameter.kind, repr(default) if repr(default) == "NOTHING" else default
 
 
 @NAMES
@@ -289,9 +290,30 @@ def test_attrs_can_make_a_class_of_one(family: dict[str, Any]) -> None:
     assert Undecorated(1) == Undecorated(1) != family["Value"](1)
 
 
-def test_a_class_is_compiled_with_its_first_instance() -> None:
-    """Until then `__init__` is not written; afterwards it is a function as any other."""
+def test_a_class_of_many_instances_is_compiled() -> None:
+    """With few instances `__init__` is not written; afterwards it is a function as any other, which does the same."""
     made = _family(*MAKERS[1])["Derived"]
+    few = [made(1) for _ in range(classes.FILLED)]
     assert not inspect.isfunction(vars(made)["__init__"])
-    made()
+    assert made(1) == few[0]
     assert inspect.isfunction(vars(made)["__init__"])
+
+
+GIVEN = st.dictionaries(st.sampled_from(["a", "b", "d", "e", "other"]), st.sampled_from([1, -1]), max_size=3)
+
+
+@pytest.mark.parametrize("name", OURS)
+@settings(max_examples=20)
+@given(values=st.lists(st.sampled_from([1, -1]), max_size=3), named=GIVEN)
+def test_the_first_instances_are_as_all_others(name: str, values: list[object], named: dict[str, object]) -> None:
+    """What is filled by its fields has the values of what a written `__init__` makes, and is refused with its words."""
+
+    def outcome(cls: Any, *, is_written: bool) -> object:  # noqa: ANN401 - any class
+        if is_written:
+            inspect.signature(cls.__init__)
+        try:
+            return [getattr(cls(*values, **named), one.name, None) for one in attrs.fields(cls)]
+        except (TypeError, ValueError, AttributeError) as error:
+            return str(error)
+
+    assert outcome(_family(*MAKERS[1])[name], is_written=False) == outcome(_family(*MAKERS[1])[name], is_written=True)

@@ -7,9 +7,8 @@ Reading the table of a configuration is in `config/channel_names.py`.
 from collections.abc import Mapping
 from typing import Literal
 
-import attrs
-
 from btcore.classes import field, frozen
+from btcore.validators import gt
 
 PulseClass = Literal["water", "gas", "energy"]
 """What a pulse counter measures."""
@@ -57,7 +56,7 @@ class ChannelDescription:
     )
     per_pulse: float = field(
         default=1.0,
-        validator=attrs.validators.gt(0.0),
+        validator=gt(0.0),
         metadata={"help": "of a pulse counter: how many of unit a pulse is"},
     )
     class_: PulseClass | None = field(

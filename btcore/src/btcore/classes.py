@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """attrs' classes at a small part of their price: nothing of a class is written and compiled before it is needed.
 
-attrs writes the source of five methods for each class and compiles it, which was two fifths of a start. Here all
-classes share one function each to compare, hash and show themselves, which goes by the class's fields; `__init__`
-is compiled with the first instance, and what attrs knows of a class (`attrs.fields`, `attrs.asdict`) is made by attrs
-itself, with the first question. What attrs promises stays, and property tests hold it to that.
+attrs writes the source of five methods for each class and compiles it, which was two fifths of a start, and to import
+attrs was a sixth of the rest. Here all classes share one function each to compare, hash and show themselves, which
+goes by the class's fields (`class_methods.py`); `__init__` is compiled with the first instance, and what attrs knows of
+a class (`attrs.fields`, `attrs.asdict`) is made by attrs itself, with the first question. What attrs promises stays,
+and property tests hold it to that.
 
-A class that asks for more than is here (a validator, a `__dict__`, a base that attrs has made) is made by attrs.
+A class that asks for more than is here (a list of validators, a field or a base that attrs has made) is made by attrs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, cached_property
-from operator import attrgetter
-from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import attrs
-
-from btcore.class_init import Field, write_init
+from btcore import class_methods as methods
+from btcore.class_init import NOTHING, Field, fill, is_of_attrs, write_init
+from btcore.class_methods import FIELDS, OWN_FIRST, as_dicts, fields, fixed_default, has_fields, values_of
 
 if TYPE_CHECKING:  # a type checker knows attrs' own
     from attrs import define, evolve, field, frozen
@@ -38,25 +38,40 @@ else:
     def evolve(instance: Any, /, **changes: Any) -> Any:  # noqa: ANN401 - as in attrs
         """Return a copy with changes, as `attrs.evolve` does."""
         cls = instance.__class__
-        if not _is_ours(cls):
+        if not methods.is_ours(cls):
+            import attrs  # noqa: PLC0415 - it has made the class
+
             return attrs.evolve(instance, **changes)
-        for name, alias in _given(cls):
+        for name, alias in methods.given(cls):
             if alias not in changes:
                 changes[alias] = getattr(instance, name)
         return cls(**changes)
 
 
-__all__ = ["Weak", "define", "evolve", "field", "fillable", "frozen", "values_of"]
+__all__ = [
+    "NOTHING",
+    "Weak",
+    "as_dicts",
+    "define",
+    "evolve",
+    "field",
+    "fields",
+    "fillable",
+    "fixed_default",
+    "frozen",
+    "has_fields",
+    "values_of",
+]
 
-FIELDS = "__btcore_fields__"
-"""What a class that is made here knows of its own fields."""
-
-_THEIRS = type(attrs.field())
-_FROZEN: Any = attrs.frozen(type("_Frozen", (), {}))
-"""Attributes cannot be set or deleted as it is with attrs, which asks for its own functions in a subclass."""
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 _MAKES = {"__init__", "__new__"}
 _NEEDS_ATTRS = {"__setattr__", "__getstate__", "__attrs_pre_init__"}
+FILLED = 8
+"""Instances of a class before its `__init__` is written and compiled, which takes as long as to fill 20."""
+
+_KNOWN = {"kw_only", "init", "slots", "own_first"}
+"""Options that are known here. `own_first`: the fields of the class come before those of its bases."""
 
 
 def _made(cls: type | None, options: dict[str, Any], *, is_frozen: bool) -> Any:  # noqa: ANN401
@@ -64,14 +79,41 @@ def _made(cls: type | None, options: dict[str, Any], *, is_frozen: bool) -> Any:
         return lambda one: _made(one, dict(options), is_frozen=is_frozen)
     shared: dict[str, Any] = {}
     if options.pop("eq", True) and "__eq__" not in vars(cls):
-        shared["__eq__"] = _is_equal
+        shared["__eq__"] = methods.is_equal
         if "__hash__" not in vars(cls):
-            shared["__hash__"] = _hash if is_frozen else None
+            shared["__hash__"] = methods.find_hash if is_frozen else None
     if options.pop("repr", True) and "__repr__" not in vars(cls):
-        shared["__repr__"] = _show
+        shared["__repr__"] = methods.show
     own = _own_fields(cls, is_kw_only=bool(options.get("kw_only")))
-    if _is_plain(cls, own, options, is_frozen=is_frozen):
-        return _with_slots(cls, own, shared, is_frozen=is_frozen)
+    if not _is_plain(cls, own, options, is_frozen=is_frozen):
+        return _made_by_attrs(cls, own, shared, options, is_frozen=is_frozen)
+    shared |= {FIELDS: tuple(own), "__replace__": evolve, OWN_FIRST: bool(options.get("own_first"))}
+    if vars(cls).keys().isdisjoint(_MAKES):
+        shared["__init__"] = _Init()
+    shared |= {"__attrs_attrs__": _OfAttrs(), "__attrs_props__": _OfAttrs()}
+    if is_frozen:
+        shared |= {"__setattr__": methods.Unchangeable(), "__delattr__": methods.Unchangeable()}
+    elif any(one.validator is not None for one in own):
+        shared["__setattr__"] = methods.set_checked
+    make = _with_slots if options.get("slots", True) else _with_dict
+    made = make(cls, [one.name for one in own], shared)
+    matched = tuple(one.name for one in fields(made) if one.init and not one.kw_only)
+    setattr(made, "__match_args__", matched)  # noqa: B010 - a type checker lets nobody set it
+    return made
+
+
+def _made_by_attrs(
+    cls: Any,  # noqa: ANN401 - a type checker lets nobody set what it has
+    own: list[Field],
+    shared: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    is_frozen: bool,
+) -> Any:  # noqa: ANN401 - as above
+    import attrs  # noqa: PLC0415 - few classes need it
+
+    if options.pop("own_first", False):
+        options["field_transformer"] = _own_first
     for name, method in shared.items():
         setattr(cls, name, method)
     for one in own:
@@ -80,65 +122,83 @@ def _made(cls: type | None, options: dict[str, Any], *, is_frozen: bool) -> Any:
     return attrs.define(cls, eq=False, repr=False, frozen=is_frozen, **options)
 
 
-def values_of(instance: Any) -> dict[str, Any]:  # noqa: ANN401 - of a class that attrs or this room has made
-    """Return the value of each field, as `attrs.asdict` does with `recurse=False`."""
-    return {one.name: getattr(instance, one.name) for one in _fields(instance.__class__)}
+def _own_first(_cls: type, fields: list[Any]) -> list[Any]:
+    return sorted(fields, key=lambda one: one.inherited)
 
 
 def _own_fields(cls: type, *, is_kw_only: bool) -> list[Field]:
     """Return the fields that a class itself declares: by an annotation, and a default or more."""
-    fields = []
+    found = []
     for name, kind in cls.__annotations__.items():
-        if str(kind).strip("'\"").startswith(("typing.ClassVar", "ClassVar")):
+        if _is_class_var(kind):
             continue
-        value = vars(cls).get(name, attrs.NOTHING)
-        one = value if isinstance(value, Field) else Field({} if value is attrs.NOTHING else {"default": value})
-        fields.append(one.named(name, kind, is_kw_only=is_kw_only))
-    return fields
+        value = vars(cls).get(name, NOTHING)
+        one = value if isinstance(value, Field) else Field(NO_OPTIONS if value is NOTHING else {"default": value})
+        found.append(one.named(name, kind, is_kw_only=is_kw_only))
+    return found
+
+
+def _is_class_var(kind: object) -> bool:
+    if isinstance(kind, str):
+        return kind.strip("'\"").startswith(("typing.ClassVar", "ClassVar"))
+    return kind is ClassVar or getattr(kind, "__origin__", None) is ClassVar
 
 
 def _is_plain(cls: type, own: list[Field], options: Mapping[str, Any], *, is_frozen: bool) -> bool:
     """Whether a class is one of those that are made here."""
     parents = cls.__mro__[1:-1]
-    inherited = [one for one in parents if FIELDS in vars(one) or "__attrs_attrs__" in vars(one)]
+    inherited = [one for one in parents if FIELDS in vars(one) or methods.OF_ATTRS in vars(one)]
     has_init = not vars(cls).keys().isdisjoint(_MAKES)
+    values = vars(cls).values()
+    remade = (Field, cached_property) if options.get("slots", True) else (Field,)
     return (
-        options.keys() <= {"kw_only", "init"}
+        options.keys() <= _KNOWN
         and options.get("init", not has_init) is not has_init
         and not issubclass(cls, BaseException)
         and not vars(cls).keys() & _NEEDS_ATTRS
-        and all(FIELDS in vars(one) and _is_frozen(one) == is_frozen for one in inherited)
-        and not (inherited and (options or {one.name for one in own} & {one.name for one in _fields(inherited[0])}))
+        and all(FIELDS in vars(one) and methods.is_frozen(one) == is_frozen for one in inherited)
+        and (not inherited or _is_plain_further(own, fields(inherited[0]), options))
         and all(one.is_plain and (is_frozen or one.converter is None) for one in own)
-        and not any(isinstance(value, (cached_property, _THEIRS)) for value in vars(cls).values())
+        and not any(isinstance(vars(cls)[name], remade) for name in vars(cls).keys() - {one.name for one in own})
+        and not any(is_of_attrs(value) for value in values)
     )
 
 
-def _with_slots(cls: type, own: list[Field], shared: dict[str, Any], *, is_frozen: bool) -> Any:  # noqa: ANN401
+def _is_plain_further(own: list[Field], inherited: tuple[Field, ...], options: Mapping[str, Any]) -> bool:
+    """Whether the fields that a class has from its bases are taken as they are: all named, or no option given."""
+    are_named = options.get("kw_only", False) and all(one.kw_only for one in inherited)
+    return (are_named or not options) and {one.name for one in own}.isdisjoint(one.name for one in inherited)
+
+
+def _with_slots(cls: type, names: list[str], shared: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Make the class anew, as slots can only be given to a new one."""
-    names = tuple(one.name for one in own)
     has_weakref = any("__weakref__" in vars(one) for one in cls.__mro__[1:-1])
     body = {name: value for name, value in vars(cls).items() if name not in {*names, "__dict__", "__weakref__"}}
-    body |= shared
-    body |= {"__slots__": names if has_weakref else (*names, "__weakref__"), "__qualname__": cls.__qualname__}
-    body |= {FIELDS: tuple(own), "__getstate__": _state, "__setstate__": _set_state, "__replace__": evolve}
-    if body.keys().isdisjoint(_MAKES):
-        body["__init__"] = _Init()
-    body |= {"__attrs_attrs__": _OfAttrs(), "__attrs_props__": _OfAttrs()}
-    if is_frozen:
-        body |= {"__setattr__": _FROZEN.__setattr__, "__delattr__": _FROZEN.__delattr__}
+    body |= {"__slots__": tuple(names) if has_weakref else (*names, "__weakref__"), "__qualname__": cls.__qualname__}
+    body |= {**shared, "__getstate__": methods.state, "__setstate__": methods.set_state}
     made: Any = type(cls)(cls.__name__, cls.__bases__, body)
     for function in _functions(body.values()):
         for cell in function.__closure__ or ():  # `super()` looks there for its class
             if _holds(cell, cls):
                 cell.cell_contents = made
-    matched = tuple(one.name for one in _fields(made) if one.init and not one.kw_only)
-    setattr(made, "__match_args__", matched)  # noqa: B010 - a type checker lets nobody set it
     return made
+
+
+def _with_dict(cls: Any, names: list[str], shared: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Give a class that keeps its `__dict__` what all share."""
+    for name in vars(cls).keys() & set(names):
+        delattr(cls, name)
+    for name, value in shared.items():
+        setattr(cls, name, value)
+        if hasattr(value, "__set_name__"):
+            value.__set_name__(cls, name)
+    return cls
 
 
 def _functions(values: Any) -> Iterator[Any]:  # noqa: ANN401 - of a class
     for value in values:
+        if type(value) is FunctionType and value.__closure__ is None:
+            continue  # as most are
         one = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if hasattr(one, "__closure__"):
             yield one
@@ -152,14 +212,28 @@ def _holds(cell: Any, cls: type) -> bool:  # noqa: ANN401 - of a closure
 
 
 class _Init:
-    """In the place of `__init__`, until there is the first instance."""
+    """In the place of `__init__`, until there are several instances: most classes have one or two in a run."""
 
     def __set_name__(self, cls: type, _name: str) -> None:
         self._cls: Any = cls
+        self._instances = 0
 
     def __get__(self, instance: object, cls: type | None = None) -> Any:  # noqa: ANN401 - a method
-        init = self._cls.__init__ = write_init(self._cls, _fields(self._cls), is_frozen=_is_frozen(self._cls))
-        return init.__get__(instance, cls)
+        self._instances += 1
+        if instance is None or self._instances > FILLED:
+            return self._written().__get__(instance, cls)
+        return partial(self._fill, instance)
+
+    def _fill(self, instance: object, /, *values: object, **named: object) -> None:
+        set_one = object.__setattr__ if methods.is_set_past(self._cls) else setattr
+        if not fill(instance, fields(self._cls), values, named, set_one):
+            self._written()(instance, *values, **named)
+
+    def _written(self) -> Any:  # noqa: ANN401 - a function
+        cls = self._cls
+        if isinstance(vars(cls)["__init__"], _Init):
+            cls.__init__ = write_init(cls, fields(cls), is_set_past=methods.is_set_past(cls))
+        return vars(cls)["__init__"]
 
 
 class _OfAttrs:
@@ -170,72 +244,18 @@ class _OfAttrs:
         self._name = name
 
     def __get__(self, _instance: object, _cls: type | None = None) -> Any:  # noqa: ANN401 - attrs' own
+        import attrs  # noqa: PLC0415 - whoever asks is attrs, or has it
+
         cls, known = self._cls, vars(self._cls)
         body = {name: known[name] for name in ("__module__", "__qualname__", "__orig_bases__") if name in known}
         body |= {one.name: one.as_attrs() for one in known[FIELDS]}
         body["__annotations__"] = {one.name: one.type for one in known[FIELDS]}
         twin: Any = type(cls)(cls.__name__, cls.__bases__, body)
-        twin = attrs.define(twin, eq=False, repr=False, slots=False, frozen=_is_frozen(cls))
+        options: dict[str, Any] = {"field_transformer": _own_first} if known[OWN_FIRST] else {}
+        twin = attrs.define(twin, eq=False, repr=False, slots=False, frozen=methods.is_frozen(cls), **options)
         found = getattr(twin, self._name)  # `__attrs_props__`: only newer ones have it
         setattr(self._cls, self._name, found)
         return found
-
-
-@cache
-def _is_ours(cls: Any) -> bool:  # noqa: ANN401 - any class
-    """Whether a class was made here, and not by attrs, with further fields, from one that was."""
-    return next((FIELDS in vars(one) for one in cls.__mro__ if "__attrs_attrs__" in vars(one)), False)
-
-
-@cache
-def _fields(cls: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a class that attrs or this room has made
-    """Return all fields of a class, those of its bases first."""
-    if not _is_ours(cls):
-        return tuple(cls.__attrs_attrs__)
-    return tuple(one for parent in reversed(cls.__mro__) for one in vars(parent).get(FIELDS, ()))
-
-
-@cache
-def _given(cls: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - as above
-    return [(one.name, one.alias) for one in _fields(cls) if one.init]
-
-
-def _is_frozen(cls: type) -> bool:
-    return cls.__setattr__ is _FROZEN.__setattr__
-
-
-@cache
-def _compared(cls: Any) -> Callable[[object], object]:  # noqa: ANN401 - as above
-    """Return what gives the values by which instances of a class compare."""
-    names = [one.name for one in _fields(cls) if one.eq]
-    return attrgetter(*names) if names else lambda _one: ()
-
-
-def _is_equal(self: Any, other: Any) -> Any:  # noqa: ANN401 - whether, or NotImplemented
-    if other.__class__ is not self.__class__:
-        return NotImplemented
-    values = _compared(self.__class__)
-    return values(self) == values(other)
-
-
-def _hash(self: Any) -> int:  # noqa: ANN401 - as above
-    return hash((self.__class__, _compared(self.__class__)(self)))
-
-
-@recursive_repr("...")
-def _show(self: Any) -> str:  # noqa: ANN401 - as above
-    fields = [(one.name, one.repr) for one in _fields(self.__class__) if one.repr]
-    texts = (f"{name}={(repr if show is True else show)(getattr(self, name))}" for name, show in fields)
-    return f"{self.__class__.__qualname__.rpartition('>.')[2]}({', '.join(texts)})"
-
-
-def _state(self: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-    return {one.name: getattr(self, one.name) for one in _fields(self.__class__) if hasattr(self, one.name)}
-
-
-def _set_state(self: Any, state: Mapping[str, Any]) -> None:  # noqa: ANN401 - as above
-    for name, value in state.items():
-        object.__setattr__(self, name, value)
 
 
 class Weak:

@@ -10,14 +10,12 @@ no serial line, and waits for no answer for longer than `timeout` seconds. How p
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import attrs
-
 from btcore.classes import field, frozen
 
 ROLES = ("source", "sink")
 
 
-def _check(_found: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+def _check(_found: object, attribute: Any, value: object) -> None:  # noqa: ANN401 - as attrs has it
     expected: Any = {"settings": Mapping, "ask": tuple, "is_present": bool}.get(attribute.name, str)
     if not isinstance(value, expected):
         raise TypeError(f"Discovered: {attribute.name}: expected {expected.__name__}, found {value!r:.80}")

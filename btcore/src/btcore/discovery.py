@@ -6,21 +6,21 @@ distribution. How a table becomes the settings of a plugin belongs to `config/ta
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
-
-import attrs
-import pluggy
+from typing import TYPE_CHECKING, Any
 
 from btcore import predecessor
-from btcore.classes import frozen
+from btcore.classes import frozen, has_fields
 from btcore.entry_points import EntryPoint, distributions
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.formats import packet_formats
-from btcore.hookspecs import HookManager, Hooks
+from btcore.hook_calls import ARGUMENTS, plain_hooks
 from btcore.origin import origin_of
 from btcore.settings import Delivery, Kind
 from btcore.text import describe_error, nearest
 from btcore.version import API
+
+if TYPE_CHECKING:
+    import pluggy
 
 GROUP = "btcore.plugins"
 """The entry points of plugins; those of a group `btcore.xs` are of kind `x`."""
@@ -28,7 +28,7 @@ GROUP = "btcore.plugins"
 KIND_HOOKS: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
 """The hook that makes a plugin one of this kind."""
 
-HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
+HOOKS = tuple(ARGUMENTS)
 
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
@@ -99,10 +99,10 @@ class Installed:
         cls: type = self.load_object()
         self._guarded(lambda: self._check_class(cls), "cannot be inspected")
         self._guarded(lambda: packet_formats(cls), "declares invalid packet formats")
-        callers = self._guarded(lambda: _callers(cls), "has a hook with a wrong signature")
-        for caller in callers:
-            self._check_hook(caller)
-        if any(caller.name == KIND_HOOKS["source"] for caller in callers):
+        if self._guarded(lambda: plain_hooks(cls), "has a hook with a wrong signature") is None:
+            for caller in self._guarded(lambda: _callers(cls), "has a hook with a wrong signature"):
+                self._check_hook(caller)
+        if KIND_HOOKS["source"] in hooks_of(cls):
             self._guarded(lambda: origin_of(cls), "declares an invalid origin")
             self._guarded(lambda: needed_decoders(cls), "names its decoders wrongly")
         return cls
@@ -120,7 +120,7 @@ class Installed:
 
     def _check_class(self, cls: object) -> None:
         api = getattr(cls, "btcore_api", None)
-        if not isinstance(cls, type) or api is None or not attrs.has(cls):
+        if not isinstance(cls, type) or api is None or not has_fields(cls):
             raise PluginError(
                 f"{self} is not a plugin: {self.entry.value} is not a class decorated with @btcore.plugin"
             )
@@ -135,7 +135,7 @@ class Installed:
         if delivery is not None and not isinstance(delivery, Delivery):
             raise PluginError(f"{self} has {delivery!r:.40} as its `delivery`; expected a btcore.Delivery")
 
-    def _check_hook(self, caller: pluggy.HookCaller) -> None:
+    def _check_hook(self, caller: "pluggy.HookCaller") -> None:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
             raise PluginError(
                 f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_advice(caller.name)}'
@@ -172,7 +172,8 @@ def find(
 
 def hooks_of(cls: type) -> frozenset[str]:
     """Return the names of the hooks that a loaded plugin class implements."""
-    return frozenset(caller.name for caller in _callers(cls))
+    plain = plain_hooks(cls)
+    return frozenset(plain if plain is not None else (caller.name for caller in _callers(cls)))
 
 
 def kinds_of(cls: type) -> tuple[Kind, ...]:
@@ -208,7 +209,9 @@ def _entries(group: str) -> Iterator[Installed]:
             yield from (Installed(entry.name, one.name, one.version, entry) for entry in one.entries)
 
 
-def _callers(cls: type) -> list[pluggy.HookCaller]:
+def _callers(cls: type) -> "list[pluggy.HookCaller]":
+    from btcore.hook_manager import HookManager  # noqa: PLC0415 - pluggy: most plugins do without
+
     manager = HookManager()
     manager.register(cls)
     return manager.get_hookcallers(cls) or []

@@ -8,8 +8,7 @@ like `check` and `claims`: no hook, and asked by `btcore doctor` alone. What the
 
 import re
 from collections.abc import Callable, Mapping
-
-import attrs
+from typing import Any
 
 from btcore.classes import field, frozen
 
@@ -17,12 +16,12 @@ CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A code: small letters, digits and hyphens."""
 
 
-def _check_text(finding: object, attribute: "attrs.Attribute[str]", text: object) -> None:
+def _check_text(finding: object, attribute: Any, text: object) -> None:  # noqa: ANN401 - as attrs has it
     if not isinstance(text, str):
         raise TypeError(f"{type(finding).__name__}: {attribute.name}: expected text, found {text!r:.80}")
 
 
-def _check_code(finding: object, attribute: "attrs.Attribute[str]", code: object) -> None:
+def _check_code(finding: object, attribute: Any, code: object) -> None:  # noqa: ANN401 - as attrs has it
     _check_text(finding, attribute, code)
     if not CODE.fullmatch(str(code)):
         raise ValueError(f'a finding\'s code: expected words such as "port-in-use", found {code!r:.80}')

@@ -8,9 +8,7 @@ need. Each instance is called by one thread at a time, and only for its own tabl
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Event
-from typing import Any
-
-from pluggy import HookimplMarker, HookspecMarker, PluginManager
+from typing import TYPE_CHECKING, Any
 
 from btcore.formats import Format
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, SourceCheckpoint
@@ -21,14 +19,35 @@ PROJECT = "btcore"
 TRACE = logging.getLogger("btcore.trace")
 """The log of all calls, where they are traced."""
 
-hookspec = HookspecMarker(PROJECT)
-hookimpl = HookimplMarker(PROJECT)
+PLAIN: Mapping[str, object] = {
+    "wrapper": False,
+    "hookwrapper": False,
+    "optionalhook": False,
+    "tryfirst": False,
+    "trylast": False,
+    "specname": None,
+}
+"""What pluggy finds at a method that was decorated without options."""
+
+if TYPE_CHECKING:
+    from pluggy import HookimplMarker
+
+    hookimpl = HookimplMarker(PROJECT)
+else:
+
+    def hookimpl(function: Any = None, **options: Any) -> Any:  # noqa: ANN401 - as pluggy's marker, which a type checker sees
+        """Mark a method as a hook. With options, pluggy does it."""
+        if function is None or options:
+            from pluggy import HookimplMarker  # noqa: PLC0415 - few plugins give any
+
+            return HookimplMarker(PROJECT)(function, **options)
+        function.btcore_impl = PLAIN
+        return function
 
 
 class Hooks:
-    """The hook specifications. Signatures are part of the public interface (`version.API`)."""
+    """The hook specifications. Signatures are part of the public interface (`version.API`). Each returns one result."""
 
-    @hookspec(firstresult=True)
     def open(self, context: Context) -> None:
         """Call before any other work, in the thread that will do it: connect, create tables, bind a port.
 
@@ -36,11 +55,9 @@ class Hooks:
         `Stop`, the core waits and opens the instance again; after `Stop` it does not.
         """
 
-    @hookspec(firstresult=True)
     def close(self) -> None:
         """Call after the last work, in the same thread, also after a failure: release everything that is open."""
 
-    @hookspec(firstresult=True)
     def collect(self, stop: Event) -> Iterator[Chunk | Reading | SourceCheckpoint]:  # type: ignore[empty-body]
         """Call in a thread of its own, to yield what a meter sends until `stop` is set.
 
@@ -50,7 +67,6 @@ class Hooks:
         again.
         """
 
-    @hookspec(firstresult=True)
     def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Call with a stream's buffer to look at its start.
 
@@ -61,7 +77,6 @@ class Hooks:
         instance of its own, opened in its thread. An invalid packet is skipped as damaged, and logged.
         """
 
-    @hookspec(firstresult=True)
     def process_batch(self, batch: Batch) -> int | None:
         """Call with the next readings and samples to deliver, oldest first, in the sink's own thread.
 
@@ -73,7 +88,6 @@ class Hooks:
         `reading.serial` and `reading.key` together: two meters may have the same key.
         """
 
-    @hookspec(firstresult=True)
     def split(self) -> Mapping[str, object]:  # type: ignore[empty-body]
         """Call when the configuration is loaded, before `open`: return parts that are delivered separately.
 
@@ -82,7 +96,6 @@ class Hooks:
         part that raises them. Without this hook the sink is not split.
         """
 
-    @hookspec(firstresult=True)
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> Iterable[str]:  # type: ignore[empty-body]
         """Call for `btcore check --create`, before `open`: create what a sink stores into, where it is missing.
 
@@ -91,7 +104,6 @@ class Hooks:
         there already is left as it is. Raise as `open` does. `close` is called afterwards.
         """
 
-    @hookspec(firstresult=True)
     def find_stored(self, batch: Batch) -> Iterable[tuple[str, int]]:  # type: ignore[empty-body]
         """Call for `btcore replay SINK --gaps`, in the sink's own thread, with what may be delivered again.
 
@@ -100,7 +112,6 @@ class Hooks:
         A sink that cannot be asked leaves this hook out.
         """
 
-    @hookspec(firstresult=True)
     def preview_batch(self, batch: Batch) -> Iterable[str]:  # type: ignore[empty-body]
         """Call in a dry run in place of `process_batch`: return lines that show what would be sent. Send nothing."""
 
@@ -108,23 +119,3 @@ class Hooks:
 def is_traced() -> bool:
     """Whether calls are traced. The levels of other loggers do not count: `run --verbose` is no trace."""
     return TRACE.level == logging.DEBUG
-
-
-class HookManager(PluginManager):
-    """The hooks of one plugin, which is to be registered.
-
-    pluggy examines every attribute of a class, most of which are Python's own: that took a tenth of a start.
-    """
-
-    def __init__(self) -> None:
-        """Begin with the specifications."""
-        super().__init__(PROJECT)
-        self.add_hookspecs(Hooks)
-
-    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:  # noqa: ANN401 - as in pluggy
-        """Return what the decorator of a hook says; None for what has none."""
-        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
-
-    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:  # noqa: ANN401 - as in pluggy
-        """Return what the decorator of a specification says; None for what has none."""
-        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)

@@ -7,7 +7,7 @@ decided here.
 
 from typing import Literal, get_args
 
-import attrs
+from btcore.classes import fields, has_fields
 
 Origin = Literal["live", "recorded", "simulated"]
 """What the class of a source declares of its readings, as its attribute `origin`."""
@@ -27,7 +27,8 @@ FORMER = {"made up": "simulated"}
 
 def origin_of(cls: type) -> str:
     """Return the origin that a plugin class declares, as readings have it. Raises ValueError or TypeError."""
-    field = attrs.fields_dict(cls).get("origin") if attrs.has(cls) else None
+    known = fields(cls) if has_fields(cls) else ()
+    field = next((one for one in known if one.name == "origin"), None)
     if field is not None and "help" not in field.metadata:  # a setting of that name belongs to the plugin
         raise TypeError('origin: it has a type, so it is a field; write it without one: origin = "simulated"')
     declared = getattr(cls, "origin", "live")

@@ -7,15 +7,14 @@ How a table of the configuration becomes an instance belongs to `config/load.py`
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
-
-import attrs
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol, TypeVar, cast, dataclass_transform
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import field, frozen
+from btcore.classes import NOTHING, define, field, frozen
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 from btcore.records import Piece
+from btcore.validators import ge, gt
 
 if TYPE_CHECKING:
     from btcore.tariff import Tariff
@@ -146,51 +145,51 @@ class Delivery:
     A plugin class may have its own defaults; a table of the configuration may change them.
     """
 
-    interval: Duration = attrs.field(
+    interval: Duration = field(
         default=Duration(0),
         metadata={"help": "length of each sample of a meter, such as 5m; 0: one sample for each reading"},
     )
-    flush_interval: Duration = attrs.field(
+    flush_interval: Duration = field(
         default=Duration(0),
         metadata={"help": "gather readings for this long before each call, unless there is a backlog"},
     )
-    batch_size: int = attrs.field(
+    batch_size: int = field(
         default=500,
-        validator=attrs.validators.ge(1),
+        validator=ge(1),
         metadata={"help": "maximum number of readings (or intervals) in one call"},
     )
-    min_call_interval: Duration = attrs.field(default=Duration(0), metadata={"help": "minimum time between two calls"})
-    max_calls_per_hour: int = attrs.field(
+    min_call_interval: Duration = field(default=Duration(0), metadata={"help": "minimum time between two calls"})
+    max_calls_per_hour: int = field(
         default=0,
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         metadata={"help": "maximum number of calls in any hour; 0: no limit"},
     )
-    min_backoff: Duration = attrs.field(
+    min_backoff: Duration = field(
         default=Duration(1),
-        validator=attrs.validators.gt(Duration(0)),
+        validator=gt(Duration(0)),
         metadata={"help": "wait after the first failure; it doubles with each further failure"},
     )
-    max_backoff: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
-    start_at: Literal["beginning", "end"] = attrs.field(
+    max_backoff: Duration = field(default=Duration(600), metadata={"help": "longest wait after a failure"})
+    start_at: Literal["beginning", "end"] = field(
         default="beginning", metadata={"help": "where a new sink starts in the journal"}
     )
-    max_backlog_age: Duration = attrs.field(
+    max_backlog_age: Duration = field(
         default=Duration(0), metadata={"help": "drop undelivered readings older than this, and log how many; 0: never"}
     )
-    max_backlog_bytes: int = attrs.field(
+    max_backlog_bytes: int = field(
         default=0,
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         metadata={
             "help": "maximum size of undelivered readings; above it, drop the oldest and log how many; 0: no limit"
         },
     )
-    meters: tuple[Serial, ...] = attrs.field(
+    meters: tuple[Serial, ...] = field(
         default=(), metadata={"help": "deliver only these meters, by serial number; empty: all"}
     )
-    polarity: Polarity | None = attrs.field(
+    polarity: Polarity | None = field(
         default=None, metadata={"help": "sign of a channel's power; default: the polarity of the site"}
     )
-    only_live: bool | None = attrs.field(
+    only_live: bool | None = field(
         default=None,
         metadata={"help": "deliver no readings of a recording or simulator; default: true for a hosted service"},
     )
@@ -256,9 +255,30 @@ class Context:
         return found or ChannelDescription(name=self.channel_name(serial, channel))
 
 
+def light_setting(
+    *,
+    default: Any = NOTHING,  # noqa: ANN401 - any type that the annotation names
+    factory: Callable[[], Any] | None = None,
+    help: str,
+    choices: Iterable[str] = (),
+    validator: Callable[[Any, Any, Any], None] | None = None,
+    example: str = "",
+) -> Any:  # noqa: ANN401 - the annotation of the class gives the type
+    """Declare one setting, as `setting` does, of a class that `btcore.classes` makes: without attrs.
+
+    attrs would take what this returns for a default.
+    """
+    metadata = {"help": help, "choices": tuple(choices), "example": example}
+    made: Any = field
+    if factory is not None:
+        return made(factory=factory, metadata=metadata, validator=validator)
+    given = {} if default is NOTHING else {"default": default}
+    return made(**given, metadata=metadata, validator=validator)
+
+
 def setting(
     *,
-    default: Any = attrs.NOTHING,  # noqa: ANN401 - any type that the annotation names
+    default: Any = NOTHING,  # noqa: ANN401 - any type that the annotation names
     factory: Callable[[], Any] | None = None,
     help: str,
     choices: Iterable[str] = (),
@@ -273,13 +293,16 @@ def setting(
     full stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises `ValueError`
     with what was expected.
     """
+    import attrs  # noqa: PLC0415 - a plugin without attrs has the `setting` of `btcore.light`
+
     metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
         return attrs.field(factory=factory, metadata=metadata, validator=validator)
-    return attrs.field(default=default, metadata=metadata, validator=validator)
+    given = attrs.NOTHING if default is NOTHING else default
+    return attrs.field(default=given, metadata=metadata, validator=validator)
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, attrs.field))
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, light_setting, field))
 def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     """Make a class a plugin: an attrs class whose fields are its settings and whose hook methods do the work.
 
@@ -296,17 +319,14 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
-        made = attrs.define(cls, kw_only=True, eq=False, slots=False, field_transformer=_own_first)
-        made.btcore_api = api  # type: ignore[attr-defined]
-        made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
-        return made
+        # own_first: the settings of a class come before those of its base, which it shares with others
+        make: Any = define
+        made: Any = make(cls, kw_only=True, eq=False, slots=False, own_first=True)
+        made.btcore_api = api
+        made.delivery = delivery or Delivery()
+        return cast("T", made)
 
     return decorate
-
-
-def _own_first(_cls: type, fields: list[Any]) -> list[Any]:
-    """Have the settings of a class come before those of its base, which it shares with others."""
-    return sorted(fields, key=lambda one: one.inherited)
 
 
 __all__ = [

@@ -10,9 +10,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-import attrs
-
 from btcore.classes import field, frozen
+from btcore.validators import gt, in_
 
 MILLIONTHS = 1_000_000
 """The millionths of a unit of the currency."""
@@ -137,9 +136,7 @@ class Prices:
 class Tier(Prices):
     """What a kWh costs above so many in a billing cycle."""
 
-    above: float = field(
-        validator=attrs.validators.gt(0.0), metadata={"help": "kWh in a billing cycle above which this tier begins"}
-    )
+    above: float = field(validator=gt(0.0), metadata={"help": "kWh in a billing cycle above which this tier begins"})
 
 
 @frozen(kw_only=True)
@@ -195,7 +192,7 @@ class Tariff(Rate):
         default=date(2020, 1, 1), metadata={"help": "any day on which a billing cycle began, such as 2026-03-15"}
     )
     billing_months: int = field(
-        default=1, validator=attrs.validators.in_((1, 2, 3, 4, 6, 12)), metadata={"help": "months of a billing cycle"}
+        default=1, validator=in_((1, 2, 3, 4, 6, 12)), metadata={"help": "months of a billing cycle"}
     )
     changes: tuple[RateChange, ...] = field(default=(), metadata={"help": "the rates that followed, in order"})
 

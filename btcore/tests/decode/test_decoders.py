@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Channel, Damaged, Format, Incomplete, Packet, Reading, hookimpl, plugin
 from btcore.decode.brultech import Brultech
-from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.packetless import encode_reading
+from btcore.hook_calls import hook_caller
 from btcore.journal import Entry
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from helpers.packets import packet
 from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore import Chunk, Retry, hookimpl, plugin
-from btcore.decode.decoder import hook_caller
+from btcore.hook_calls import hook_caller
 from btcore.hook_trace import HookTrace
 from btcore.hookspecs import TRACE
 from btcore.runtime.supervisor import Supervisor

@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         args = _arguments(words)
+        gc.collect(0)
+        gc.freeze()  # else all that is imported is looked through twice
         gc.enable()
         return int(args.main(args))
     except ConfigurationError as error:

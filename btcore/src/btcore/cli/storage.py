@@ -3,9 +3,9 @@
 
 from btcore.config.site import Sink, Site, context_of
 from btcore.decode.brultech import FORMATS
-from btcore.decode.decoder import hook_caller
 from btcore.errors import BtcoreError, Unavailable, is_interrupt
 from btcore.formats import Format, packet_formats
+from btcore.hook_calls import hook_caller
 from btcore.text import describe_error
 
 NOTHING = "nothing had to be created"

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from btcore.classes import field, frozen
 from btcore.config.problems import Problems
 from btcore.formats import MAX_NAME
-from btcore.settings import setting
+from btcore.settings import light_setting as setting
 from btcore.text import nearest
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue

@@ -5,9 +5,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Union, get_args, get_origin
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import frozen, has_fields
 from btcore.config.site import Sink, Site, Source
 from btcore.formats import packet_formats
 from btcore.settings import ChannelRef, Serial
@@ -53,7 +51,7 @@ def labels_by_format(site: Site) -> dict[str, frozenset[str]]:
 def _of_instances(parts: tuple[Source, ...] | tuple[Sink, ...]) -> Iterator[NamedChannel]:
     for part in parts:
         table = (part.split_from if isinstance(part, Sink) else "") or part.table
-        for entry in settings_of(type(part.instance)) if attrs.has(type(part.instance)) else ():
+        for entry in settings_of(type(part.instance)) if has_fields(type(part.instance)) else ():
             for found in _within(getattr(part.instance, entry.field.name), entry.annotation):
                 yield NamedChannel(*found, table, entry.name)
 

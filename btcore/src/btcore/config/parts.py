@@ -7,10 +7,10 @@ The result of a plugin's `split` is checked here, once. A part is named after it
 from collections.abc import Mapping
 from typing import Any
 
-from btcore.decode.decoder import hook_caller
 from btcore.discovery import Installed, PluginError, hooks_of
 from btcore.errors import is_interrupt
 from btcore.formats import MAX_NAME, describe_type
+from btcore.hook_calls import hook_caller
 from btcore.text import describe_error
 
 MAX_PARTS = 100

@@ -8,12 +8,10 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import attrs
+from typing import TYPE_CHECKING, Literal
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.classes import evolve, field, frozen
+from btcore.classes import evolve, field, fields, frozen, has_fields
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
@@ -22,19 +20,12 @@ from btcore.formats import MAX_NAME
 from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
 from btcore.origin import DERIVED, origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
+from btcore.validators import ge, gt
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
 
 if TYPE_CHECKING:  # most sites have neither
     from btcore.tariff import Tariff
     from btcore.virtual.counting import VirtualChannel
-
-
-def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, sink or decoder
-    return configured_settings(part.instance)
-
-
-AS_CONFIGURED: Any = attrs.Factory(_as_configured, takes_self=True)
-"""The settings of a plugin's instance as the configuration has them, noted before the plugin can change them."""
 
 
 def _check_serial(_source: object, _field: object, value: str) -> None:
@@ -71,12 +62,12 @@ class Source:
     )
     max_new_meters_per_day: int = field(
         default=256,
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         metadata={"help": "maximum number of new meters in a day when meters is empty; 0: no limit"},
     )
     max_packets_per_second: float = field(
         default=2.0,
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         metadata={"help": "maximum rate of packets from each meter, after a burst of up to 20,000; 0: no limit"},
     )
     sync_clock: bool = field(
@@ -87,12 +78,16 @@ class Source:
     )
     min_backoff: Duration = field(
         default=Duration(1),
-        validator=attrs.validators.gt(Duration(0)),
+        validator=gt(Duration(0)),
         metadata={"help": "wait after the first failure; it doubles with each further failure"},
     )
     max_backoff: Duration = field(default=Duration(60), metadata={"help": "longest wait after a failure"})
-    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
+    settings: Mapping[str, object] = field(repr=False)
     is_derived: bool = False
+
+    @settings.default
+    def _as_configured(self) -> Mapping[str, object]:
+        return configured_settings(self.instance)  # noted before the plugin can change them
 
     @property
     def origin(self) -> str:
@@ -115,7 +110,11 @@ class Sink:
     delivery: Delivery
     split_from: str = ""
     hosted: bool = False
-    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
+    settings: Mapping[str, object] = field(repr=False)
+
+    @settings.default
+    def _as_configured(self) -> Mapping[str, object]:
+        return configured_settings(self.instance)  # noted before the plugin can change them
 
     @property
     def only_live(self) -> bool:
@@ -131,7 +130,11 @@ class Decoder:
     table: str
     plugin: str
     instance: object = field(repr=False)
-    settings: Mapping[str, object] = field(default=AS_CONFIGURED, repr=False)
+    settings: Mapping[str, object] = field(repr=False)
+
+    @settings.default
+    def _as_configured(self) -> Mapping[str, object]:
+        return configured_settings(self.instance)  # noted before the plugin can change them
 
 
 @frozen
@@ -181,7 +184,7 @@ class Site:
     sync: Sync = "normal"
     max_journal_bytes: int = field(
         default=8_000_000_000,
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         metadata={"help": "maximum size of the journal; a full journal accepts no new readings; 0: no limit"},
     )
     meters: Meters = field(factory=Meters)
@@ -251,7 +254,7 @@ def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMAT
     choices = {"formats": formats}
     if kind != "source":
         return ()
-    own = {field.name for field in attrs.fields(cls) if "help" in field.metadata} if attrs.has(cls) else set()
+    own = {field.name for field in fields(cls) if "help" in field.metadata} if has_fields(cls) else set()
     entries = (entry for entry in settings_of(Source) if entry.name not in own & YIELDING)
     return tuple(_with_choices(entry, choices) for entry in entries)
 

@@ -5,10 +5,10 @@ Every mistake in the table is added to the findings, none is raised. Which table
 those of decoders, which need none in the file.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 from btcore.classes import frozen
@@ -130,7 +130,7 @@ class Reader:
             check = getattr(made, "check", None)
             if not callable(check):
                 return
-            wanted = inspect.signature(check).parameters
+            wanted = _parameters(check)
             found = check(**{name: value for name, value in known.items() if name in wanted}) or ()
             for problem in islice(found, MAX_PROBLEMS):
                 self._note(problem, path)
@@ -148,6 +148,16 @@ class Reader:
             raise error
         why = f"{type(error).__name__}: {error_text(error)}"
         self.findings.add_redacted(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
+
+
+def _parameters(function: Any) -> Iterable[str]:  # noqa: ANN401 - whatever can be called
+    plain = getattr(function, "__func__", None)
+    if isinstance(plain, FunctionType) and not hasattr(plain, "__wrapped__"):
+        code = plain.__code__
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    import inspect  # noqa: PLC0415 - a plain method is read without it
+
+    return inspect.signature(function).parameters
 
 
 def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:

@@ -19,7 +19,8 @@ from btcore.classes import field, frozen
 from btcore.formats import Channel, Format, Number, certain
 from btcore.hookspecs import hookimpl
 from btcore.records import Damaged, Incomplete, Packet
-from btcore.settings import plugin, setting
+from btcore.settings import light_setting as setting
+from btcore.settings import plugin
 
 HEADER = b"\xfe\xff"
 FOOTER = b"\xff\xfe"

@@ -12,33 +12,16 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-import attrs
-import pluggy
-
-from btcore.classes import define, field
+from btcore.classes import define, field, fields
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
-from btcore.hookspecs import HookManager, is_traced
+from btcore.hook_calls import Hook, hook_caller
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.settings import Context
 
 MAX_FORMATS = 1000
 """Formats that are remembered as checked; above it, they are checked again."""
-
-
-def hook_caller(instance: object, who: str = "") -> Any:  # noqa: ANN401 - pluggy's calls are made by name
-    """Return what calls the hooks of one instance, by name; a hook that it does not implement returns None.
-
-    `who` is the table of the instance, for `btcore run --trace`.
-    """
-    manager = HookManager()
-    manager.register(instance)
-    if is_traced():
-        from btcore.hook_trace import trace_calls  # noqa: PLC0415 - few ask for it
-
-        trace_calls(manager, who or type(instance).__name__)
-    return manager.hook
 
 
 @define(eq=False)
@@ -146,15 +129,12 @@ class Decoder:
         self._checked_formats.add(packet.format)
 
 
-def _function_of(caller: pluggy.HookCaller) -> Callable[[memoryview], Any] | None:
+def _function_of(caller: Any) -> Callable[[memoryview], Any] | None:  # noqa: ANN401 - as `hook_caller` has it
     """Return a decoder's own `decode_packet`, where nothing is wrapped around it; else None.
 
-    It is called for every packet, and pluggy's way to the only function takes 3 µs. A trace needs that way.
+    It is called for every packet, and the way to it by its arguments' names takes longer. A trace needs that way.
     """
-    found = caller.get_hookimpls()
-    is_alone = len(found) == 1 and not (found[0].hookwrapper or found[0].wrapper)
-    is_direct = is_alone and found[0].argnames == ("buffer",) and not is_traced()
-    return found[0].function if is_direct else None
+    return caller.function if isinstance(caller, Hook) and caller.arguments == ("buffer",) else None
 
 
 def decoder_name(context: Context) -> str:
@@ -181,7 +161,7 @@ def copy_of(instance: object, formats: frozenset[str]) -> object:
     cls: Any = type(instance)
     settings = {
         field.alias: deepcopy(getattr(instance, field.name))
-        for field in attrs.fields(cls)
+        for field in fields(cls)
         if field.init and "help" in field.metadata
     }
     names = format_names(instance)

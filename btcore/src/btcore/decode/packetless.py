@@ -13,8 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import attrs
-
+from btcore.classes import values_of
 from btcore.decode.brultech import FORMATS
 from btcore.formats import Channel, Format, Number
 from btcore.journal import Entry
@@ -72,7 +71,7 @@ def _describe(form: Format) -> str:
     """Return the description of a format, as JSON without its end."""
     record = {
         "labels": form.labels,
-        "channels": [attrs.astuple(channel) for channel in form.channels],
+        "channels": [list(values_of(channel).values()) for channel in form.channels],
         "seconds_bits": form.seconds_bits,
         "reset": [form.reset_label, form.reset_mask],
         "family": form.family,

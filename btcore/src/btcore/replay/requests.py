@@ -15,9 +15,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Self
 
-import attrs
-
-from btcore.classes import evolve, field, frozen
+from btcore.classes import as_dicts, evolve, field, fields, frozen
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint, Journal, Offset, Superseded
 from btcore.journal.partitions import Share, partitioned, replay_name
@@ -77,7 +75,7 @@ class Request:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Make it of what JSON keeps; what a later version has added is left out."""
-        known = {field.name for field in attrs.fields(cls)}
+        known = {field.name for field in fields(cls)}
         given: dict[str, Any] = {key: value for key, value in data.items() if key in known}
         return cls(**given | {key: tuple(given.get(key, ())) for key in LISTS})
 
@@ -185,7 +183,7 @@ class Requests:
         # what is read for the first request has to be read again after a kill: from the same offset on
         held = before.offset if self._waiting else self._journal.kept_after()
         kept = [*waiting.values(), *(self._finished.values() if self.is_shared else ())]
-        text = json.dumps([attrs.asdict(one) for one in kept], separators=(",", ":")) if kept else ""
+        text = json.dumps([as_dicts(one) for one in kept], separators=(",", ":")) if kept else ""
         changed = Checkpoint(held, examined=held, settings=text, revision=before.revision)
         try:
             self._checkpoint = self._journal.commit(replay_name(self.table), changed)

@@ -14,9 +14,9 @@ from threading import Event, Timer
 
 from btcore.classes import evolve
 from btcore.config.site import Site, Source, context_of
-from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream, StreamCounts
+from btcore.hook_calls import hook_caller
 from btcore.records import Chunk, Reading, reading_of
 from btcore.settings import Context, StreamStatus
 from btcore.sources.recent_bytes import RecentBytes

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from btcore.backoff import Backoff
 from btcore.classes import frozen
-from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
 from btcore.heartbeat import Heartbeat
+from btcore.hook_calls import hook_caller
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import LIMITS_INTERVAL, Outdated

@@ -6,10 +6,8 @@ A service that rejects every one of the first readings rejects the settings. Pur
 
 from collections.abc import Sequence
 
-import attrs
-
 from btcore.calculate.sampling import Step
-from btcore.classes import define, field, frozen
+from btcore.classes import define, field, frozen, has_fields
 from btcore.config.site import Sink
 from btcore.errors import Stop
 from btcore.journal import DeadLetter
@@ -69,6 +67,6 @@ def describe_location(sink: Sink) -> str:
     """Describe where the settings of a sink are, and which it has: those first that differ from the default."""
     cls = type(sink.instance)
     names = [entry.name for entry, _ in changed_settings(sink.instance)]
-    names += [entry.name for entry in settings_of(cls) if entry.name not in names] if attrs.has(cls) else []
+    names += [entry.name for entry in settings_of(cls) if entry.name not in names] if has_fields(cls) else []
     listed = ", ".join([*names[:MAX_SHOWN], *(["..."] if len(names) > MAX_SHOWN else [])])
     return f"[{sink.split_from or sink.table}] in site.toml" + (f" ({listed})" if listed else "")

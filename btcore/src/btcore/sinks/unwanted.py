@@ -5,8 +5,6 @@ import math
 import time
 from collections.abc import Callable
 
-import attrs
-
 from btcore.classes import define, field
 from btcore.text import plural
 
@@ -23,9 +21,13 @@ class UnwantedWatch:
 
     warn: Callable[[str], object]
     clock: Callable[[], float] = time.monotonic
-    _since: float = field(init=False, default=attrs.Factory(lambda self: self.clock(), takes_self=True))
+    _since: float = field(init=False)
     _before: int = field(init=False, default=0)
     _reported_at: float = field(init=False, default=-math.inf)
+
+    @_since.default
+    def _now(self) -> float:
+        return self.clock()
 
     def wanted(self, total: int) -> None:
         """Record that something was selected; `total` readings were not, until now."""

@@ -16,13 +16,13 @@ from btcore.backoff import Backoff
 from btcore.classes import evolve
 from btcore.config.meters import Meters
 from btcore.config.site import Source
-from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.splitting import PacketSplitter
 from btcore.device.heard import HeardMeters
 from btcore.errors import JournalNotReady, Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
+from btcore.hook_calls import hook_caller
 from btcore.journal import Journal, known_serials
 from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.keys import Append

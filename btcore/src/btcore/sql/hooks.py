@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING
 
-import attrs
-
+from btcore.classes import field
 from btcore.errors import Problem
 from btcore.formats import Format
 from btcore.hookspecs import hookimpl
 from btcore.records import Batch, Reading, SourceCheckpoint
-from btcore.settings import Context, Duration, plugin, setting
+from btcore.settings import Context, Duration, plugin
+from btcore.settings import light_setting as setting
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_format, check_table_name
+from btcore.validators import gt
 
 if TYPE_CHECKING:
     from btcore.findings import DiagnosisContext, Finding
@@ -48,11 +49,11 @@ class SqlHooks:
         validator=check_format,
     )
     poll_interval: Duration = setting(
-        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=gt(0)
     )
-    _writer: SqlWriter = attrs.field(init=False, repr=False)
-    _make_reader: "Callable[[], SqlReader]" = attrs.field(init=False, repr=False)
-    _only_reader: "SqlReader | None" = attrs.field(init=False, default=None, repr=False)
+    _writer: SqlWriter = field(init=False, repr=False)
+    _make_reader: "Callable[[], SqlReader]" = field(init=False, repr=False)
+    _only_reader: "SqlReader | None" = field(init=False, default=None, repr=False)
 
     def connect_by(
         self, dialect: Dialect, where: str, connect: Callable[[], Connection], to_read: Callable[[], Connection]

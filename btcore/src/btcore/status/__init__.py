@@ -8,9 +8,7 @@ when nothing runs; `report.py` writes them for a person, `metrics.py` for Promet
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import as_dicts, frozen
 
 State = Literal["ok", "waiting", "behind", "failing", "stopped", "ended", "not running"]
 """The state of a source or a sink, in one word.
@@ -170,9 +168,9 @@ class SiteStatus:
 
 def as_json(status: SiteStatus) -> dict[str, Any]:
     """Return a status as JSON has it: times as text in UTC. This is the format of `btcore status --json`."""
-    data: dict[str, Any] = attrs.asdict(status, value_serializer=_serialize)
+    data: dict[str, Any] = as_dicts(status, _serialize)
     return {"running": data.pop("running"), "ok": status.is_ok, **data}
 
 
-def _serialize(_record: object, _field: object, value: object) -> object:
+def _serialize(value: object) -> object:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value

@@ -4,32 +4,24 @@
 The messages of attrs' own validators are for programmers, so they are written anew here. Types belong to `convert.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_args
 
-import attrs
-from attrs import validators
-
+from btcore.class_init import is_of_attrs
 from btcore.errors import is_interrupt
 from btcore.settings import Duration
 from btcore.text import plural
+from btcore.validators import All, Choice, Comparison
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import format_value
-
-# of attrs' own, which has no public names for their types
-AND: Any = type(validators.and_())
-OPTIONAL: Any = type(validators.optional(validators.gt(0)))
-COMPARISON: Any = type(validators.gt(0))
-CHOICE: Any = type(validators.in_(()))
-MIN_LENGTH: Any = type(validators.min_len(0))
-MAX_LENGTH: Any = type(validators.max_len(0))
 
 BOUNDS = {">": "above {}", ">=": "of at least {}", "<": "below {}", "<=": "of at most {}"}
 
 NAMES: dict[object, str] = {int: "a whole number", float: "a number", Duration: "a duration"}
 
 
-def validation_problem(field: "attrs.Attribute[Any]", annotation: object, value: object) -> str:
+def validation_problem(field: Any, annotation: object, value: object) -> str:  # noqa: ANN401 - as `fields` returns it
     """Run a setting's validator; return what is wrong with the value, or ""."""
     annotation = next((kind for kind in get_args(annotation) if kind in NAMES), annotation)  # of `int | None`
     for validator in _single(field.validator):
@@ -53,29 +45,53 @@ def error_text(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no type for its own validators
+OURS: Mapping[type, str] = {All: "all", Comparison: "comparison", Choice: "choice"}
+
+
+@cache
+def _of_attrs() -> Mapping[type, str]:
+    """Return the kind of each of attrs' own validators, which has no public names for their types."""
+    from attrs import validators  # noqa: PLC0415 - one of them was made
+
+    return {
+        type(validators.and_()): "all",
+        type(validators.optional(validators.gt(0))): "optional",
+        type(validators.gt(0)): "comparison",
+        type(validators.in_(())): "choice",
+        type(validators.min_len(0)): "min_length",
+        type(validators.max_len(0)): "max_length",
+    }
+
+
+def _kind(validator: Any) -> str:  # noqa: ANN401 - attrs has no type for its own validators
+    return (_of_attrs() if is_of_attrs(validator) else OURS).get(type(validator), "")
+
+
+def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
     """Yield the validators that a validator consists of."""
-    if type(validator) is AND:
-        for part in validator._validators:  # noqa: SLF001 - as above
-            yield from _single(part)
-    elif type(validator) is OPTIONAL:
-        yield from _single(validator.validator)
-    elif validator is not None:
-        yield validator
+    match _kind(validator):
+        case "all":
+            for part in validator.validators if isinstance(validator, All) else validator._validators:  # noqa: SLF001 - as above
+                yield from _single(part)
+        case "optional":
+            yield from _single(validator.validator)
+        case _ if validator is not None:
+            yield validator
 
 
 def _describe_failure(validator: Any, others: list[Any], annotation: object, value: Any) -> str:  # noqa: ANN401 - as above
-    """Return the message for a failed validator of attrs, with all bounds; "" for any other validator."""
-    if type(validator) is COMPARISON:
-        bounds = {one.compare_op: one.bound for one in others if type(one) is COMPARISON}
-        return f"expected {_describe_range(bounds, annotation)}, found {_format_bound(value, annotation)}"
-    if type(validator) is CHOICE:
-        return f"expected one of {', '.join(map(format_value, validator.options))}, found {format_value(value)}"
+    """Return the message for a failed validator of a known kind, with all bounds; "" for any other validator."""
     thing = "character" if isinstance(value, str) else "item"
-    if type(validator) is MIN_LENGTH:
-        return f"expected at least {plural(validator.min_length, thing)}, found {len(value)}"
-    if type(validator) is MAX_LENGTH:
-        return f"expected at most {plural(validator.max_length, thing)}, found {len(value)}"
+    match _kind(validator):
+        case "comparison":
+            bounds = {one.compare_op: one.bound for one in others if _kind(one) == "comparison"}
+            return f"expected {_describe_range(bounds, annotation)}, found {_format_bound(value, annotation)}"
+        case "choice":
+            return f"expected one of {', '.join(map(format_value, validator.options))}, found {format_value(value)}"
+        case "min_length":
+            return f"expected at least {plural(validator.min_length, thing)}, found {len(value)}"
+        case "max_length":
+            return f"expected at most {plural(validator.max_length, thing)}, found {len(value)}"
     return ""
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from btcore.classes import fields, fixed_default
 from btcore.discovery import HOOKS, KIND_HOOKS, Installed, PluginError, hooks_of, kinds_of
 from btcore.errors import is_interrupt
 from btcore.settings import Kind, Secret
@@ -98,7 +97,7 @@ def _called_faults(name: str, method: Any) -> Iterator[str]:  # noqa: ANN401 - w
 
 def _undeclared(cls: type) -> Iterator[str]:
     """Yield the fields that a person could take for settings, and that no table can set."""
-    for field in attrs.fields(cls):
+    for field in fields(cls):
         if field.init and not field.name.startswith("_") and "help" not in field.metadata:
             yield (
                 f"the field `{field.name}` is no setting: declare it with setting(help=...), or with"
@@ -136,6 +135,6 @@ def default_fault(entry: Setting) -> str:
     if isinstance(value, Secret | Path) and not isinstance(entry.default, Secret | Path):
         kind = "Secret" if isinstance(value, Secret) else "Path"
         return f"it is a {type(entry.default).__name__}, which is not converted: write default={kind}(...)"
-    if isinstance(entry.default, list | dict | set) and entry.field.default is entry.default:
+    if isinstance(entry.default, list | dict | set) and fixed_default(entry.field) is entry.default:
         return "all instances share it, and one may change it: use setting(factory=...)"
     return validation_problem(entry.field, entry.annotation, entry.default)

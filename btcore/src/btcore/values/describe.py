@@ -13,23 +13,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from btcore.classes import evolve, frozen
+from btcore.classes import NOTHING, evolve, fields, fixed_default, frozen, has_fields
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 from btcore.text import quoted
 from btcore.values.convert import type_name
 from btcore.values.durations import duration_text
 from btcore.values.nested import is_table
 
-_FACTORY: Any = attrs.Factory  # declared as a function, but a class
-
 
 @frozen
 class Setting:
     """One setting: its name in a table, its type (the annotation, and its name for people) and its help.
 
-    `default` is `attrs.NOTHING` if the setting is required.
+    `default` is `NOTHING` if the setting is required.
     """
 
     name: str
@@ -39,12 +35,12 @@ class Setting:
     default: Any
     choices: tuple[str, ...]
     example: str
-    field: "attrs.Attribute[Any]"
+    field: Any
 
     @property
     def required(self) -> bool:
         """Whether it has no default."""
-        return self.default is attrs.NOTHING
+        return self.default is NOTHING
 
     @property
     def type_and_choices(self) -> str:
@@ -74,8 +70,8 @@ def settings_of(cls: type) -> tuple[Setting, ...]:
 
     Raises TypeError or NameError if an annotation is not a type that a setting can have, or cannot be resolved.
     """
-    fields = [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
-    return tuple(sorted((_setting(cls, field) for field in fields), key=lambda entry: not entry.required))
+    named = [field for field in fields(cls) if field.init and "help" in field.metadata]
+    return tuple(sorted((_setting(cls, field) for field in named), key=lambda entry: not entry.required))
 
 
 def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
@@ -91,8 +87,8 @@ def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, obj
 def configured_settings(instance: object) -> dict[str, object]:
     """Return the values of an instance's settings, by name. Lists and tables are copied: a plugin may change them."""
     cls = type(instance)
-    fields = attrs.fields(cls) if attrs.has(cls) else ()
-    named = [field for field in fields if field.init and "help" in field.metadata]
+    known = fields(cls) if has_fields(cls) else ()
+    named = [field for field in known if field.init and "help" in field.metadata]
     return {field.alias or field.name: _copy(getattr(instance, field.name)) for field in named}
 
 
@@ -156,7 +152,7 @@ def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # 
     return tuple(declared) or next((choices for choices in inner if choices), ())
 
 
-def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
+def _setting(cls: type, field: Any) -> Setting:  # noqa: ANN401 - as `fields` returns them
     name = field.alias or field.name
     if field.type is None:
         raise TypeError(f"the setting `{name}` has no type: write `{name}: int = setting(...)`, or what it is")
@@ -172,7 +168,7 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
         annotation=annotation,
         type=kind,
         help=field.metadata["help"],
-        default=_default(field),
+        default=fixed_default(field),
         choices=choices_of(annotation, declared),
         example=field.metadata.get("example", ""),
         field=field,
@@ -185,11 +181,3 @@ def _table_as_dict(value: object) -> object:
         return value
     values = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
     return {name: item for name, item in values.items() if item is not None}
-
-
-def _default(field: "attrs.Attribute[Any]") -> object:
-    factory: Any = field.default
-    if not isinstance(factory, _FACTORY):
-        return field.default
-    # a default that depends on other settings is not known here
-    return None if factory.takes_self else factory.factory()

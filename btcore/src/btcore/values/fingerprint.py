@@ -7,9 +7,7 @@ A setting at its default is not included, so a new version of a plugin with more
 import json
 from collections.abc import Iterator, Sequence
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import frozen, has_fields
 from btcore.digest import sha256
 from btcore.settings import Secret
 from btcore.values.describe import Setting, plain_value, settings_of
@@ -38,7 +36,7 @@ def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
 
 def changed_settings(instance: object) -> Iterator[tuple[Setting, object]]:
     """Yield the settings of an instance that are not at their defaults, with their values."""
-    for entry in settings_of(type(instance)) if attrs.has(type(instance)) else ():
+    for entry in settings_of(type(instance)) if has_fields(type(instance)) else ():
         value = getattr(instance, entry.field.name)
         if entry.required or value != entry.default:
             yield entry, value

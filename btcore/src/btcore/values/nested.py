@@ -7,9 +7,7 @@ Creating an instance from a table belongs to `convert.py`.
 import typing
 from typing import Any
 
-import attrs
-
-from btcore.classes import frozen
+from btcore.classes import NOTHING, fields, fixed_default, frozen, has_fields
 
 
 @frozen
@@ -20,12 +18,12 @@ class Field:
     help: str
     choices: tuple[str, ...]
     required: bool
-    field: "attrs.Attribute[Any]"
+    field: Any
 
 
 def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
     """Whether a type is an attrs class with settings."""
-    return isinstance(annotation, type) and attrs.has(annotation) and bool(_declared(annotation))
+    return isinstance(annotation, type) and has_fields(annotation) and bool(_declared(annotation))
 
 
 def fields_of(cls: type) -> dict[str, Field]:
@@ -39,12 +37,12 @@ def fields_of(cls: type) -> dict[str, Field]:
             annotation=hints[field.name],
             help=field.metadata["help"],
             choices=tuple(field.metadata.get("choices", ())),
-            required=field.default is attrs.NOTHING,
+            required=fixed_default(field) is NOTHING,
             field=field,
         )
         for field in _declared(cls)
     }
 
 
-def _declared(cls: type) -> list["attrs.Attribute[Any]"]:
-    return [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
+def _declared(cls: type) -> list[Any]:
+    return [field for field in fields(cls) if field.init and "help" in field.metadata]

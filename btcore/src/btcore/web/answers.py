@@ -11,8 +11,6 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
 
-import attrs
-
 from btcore.classes import field, frozen
 from btcore.errors import Reject, Retry, Stop
 
@@ -79,7 +77,11 @@ class Answer:
     code: int
     text: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
-    body: str = field(default=attrs.Factory(lambda self: self.text, takes_self=True), repr=False, kw_only=True)
+    body: str = field(repr=False, kw_only=True)
+
+    @body.default
+    def _text(self) -> str:
+        return self.text
 
     @property
     def line(self) -> str:

@@ -7,8 +7,7 @@ What a plugin asks for beside these, and between its settings, is its own.
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import attrs
-
+from btcore.classes import NOTHING, fields, fixed_default, has_fields
 from btcore.errors import Problem
 from btcore.setting_checks import file_problems, timeout_problems
 from btcore.settings import Secret
@@ -23,7 +22,7 @@ def setting_problems(instance: Any, *addresses: str) -> Iterator[Problem]:  # no
     Checked are the settings named as `addresses`, `timeout` in seconds, the file `ssl_ca`, and all that are a `Secret`,
     also within tables and lists. A secret that may be left out, and is, is no problem.
     """
-    for field in attrs.fields(type(instance)):
+    for field in fields(type(instance)):
         if not field.init:  # no setting
             continue
         value = getattr(instance, field.name)
@@ -33,7 +32,7 @@ def setting_problems(instance: Any, *addresses: str) -> Iterator[Problem]:  # no
             yield from timeout_problems(instance, field.name)
         if field.name == "ssl_ca":
             yield from file_problems(instance, field.name)
-        if field.name not in addresses and (value or field.default is attrs.NOTHING):
+        if field.name not in addresses and (value or fixed_default(field) is NOTHING):
             faults = map(secret_problem, find_instances(Secret, value))
             yield from (Problem(fault, field.name) for fault in faults if fault)
 
@@ -42,9 +41,9 @@ def find_instances(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - 
     """Yield all instances of a class in a setting, also those in tables and lists within it."""
     if isinstance(value, kind):
         yield value
-    elif attrs.has(type(value)):
+    elif has_fields(type(value)):
         yield from (
-            found for field in attrs.fields(type(value)) for found in find_instances(kind, getattr(value, field.name))
+            found for field in fields(type(value)) for found in find_instances(kind, getattr(value, field.name))
         )
     elif isinstance(value, dict):
         yield from (found for item in (*value, *value.values()) for found in find_instances(kind, item))

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Event
 from typing import Any
 
-import attrs
-
 from btcore.calculate.sampling import SampleCache
-from btcore.classes import evolve, frozen, values_of
+from btcore.classes import evolve, frozen, has_fields, values_of
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
@@ -167,5 +165,5 @@ def partition_of(journal: Journal, share: Share | None) -> Journal:
 def own_instance(sink: Sink) -> Sink:
     """Return a sink with an instance of its plugin of its own: several workers cannot use one."""
     instance: Any = sink.instance
-    own = evolve(instance) if attrs.has(type(instance)) else copy.copy(instance)
+    own = evolve(instance) if has_fields(type(instance)) else copy.copy(instance)
     return evolve(sink, instance=own, settings=sink.settings)

@@ -9,9 +9,8 @@ possessive: no text takes longer than it is long.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import attrs
-
 from btcore import Damaged, Format, Incomplete, Number, Packet
+from btcore.light import frozen
 
 MAX_SIZE = 8192
 """Bytes of the longest text: three times those of 48 channels with everything."""
@@ -40,7 +39,7 @@ Answer = Packet | Incomplete | Damaged
 WS_PER_WH = 3600
 
 
-@attrs.frozen
+@frozen
 class Text:
     """One text format.
 

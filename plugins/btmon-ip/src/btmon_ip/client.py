@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterable, Iterator
 from threading import Event
 
-import attrs
-
 from btcore import (
     Chunk,
     Claim,
@@ -25,9 +23,9 @@ from btcore import (
     check_polling,
     hookimpl,
     plugin,
-    setting,
     validate_devices,
 )
+from btcore.light import and_, field, ge, gt, le, setting
 from btmon_ip.addresses import LAST_PORT, check_host, format_address
 from btmon_ip.client_connection import MAX_WAIT, ClientConnection, connect
 
@@ -48,12 +46,12 @@ class TcpClient:
     port: int = setting(
         default=5000,
         help="the TCP port that the meter listens on",
-        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(LAST_PORT)),
+        validator=and_(ge(1), le(LAST_PORT)),
     )
     poll_interval: Duration = setting(
         default=Duration(0),
         help="ask the meters for a packet this often; 0: read what they send by themselves",
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
     )
     devices: list[str] = setting(
         factory=list,
@@ -66,24 +64,24 @@ class TcpClient:
     retries: int = setting(
         default=0,
         help="ask a device that does not answer so many times again, after the others, unless it was silent before",
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
     )
     timeout: Duration = setting(
         default=Duration(5),
         help="longest wait for the connection, and for each step of an answer",
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
     )
     idle_timeout: Duration = setting(
         default=Duration(600),
         help="without poll_interval: close the connection and connect again when no packet came for this long",
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
     )
-    _is_known: bool = attrs.field(
+    _is_known: bool = field(
         default=False, init=False, repr=False
     )  # whether the meter has sent something, or its silence was logged
-    _context: Context = attrs.field(init=False, repr=False)
-    _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
-    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+    _context: Context = field(init=False, repr=False)
+    _poll: Poll | None = field(default=None, init=False, repr=False)
+    _numbers: Iterator[int] = field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     @property
     def patience(self) -> float:

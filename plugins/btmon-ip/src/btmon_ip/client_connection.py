@@ -10,8 +10,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
+from btcore.light import frozen
 from btmon_ip.addresses import keep_alive
 
 MAX_WAIT = 0.5
@@ -19,7 +18,7 @@ MAX_WAIT = 0.5
 READ_SIZE = 4096
 
 
-@attrs.frozen
+@frozen
 class ClientConnection:
     """An open connection. As a context manager it closes itself."""
 

@@ -12,9 +12,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import attrs
-
 from btcore import Chunk, Context
+from btcore.light import define
 from btmon_ip.addresses import format_address, keep_alive, plain_address
 from btmon_ip.descriptors import EXHAUSTION_ERRORS, TRANSIENT_ERRORS, SpareDescriptor, max_open_connections
 from btmon_ip.limited_warnings import LimitedWarnings
@@ -49,7 +48,7 @@ ADVICE = (
 )
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class ServerConnection:
     """One connection: its stream, the address it comes from, and when it was last heard of (of the monotonic clock)."""
 

@@ -5,19 +5,19 @@ import time
 from collections import Counter
 from logging import Logger
 
-import attrs
+from btcore.light import define, field
 
 WARNING_INTERVAL = 600.0
 """Seconds between two warnings of one kind about connections: a port scan must not fill the log."""
 
 
-@attrs.define
+@define
 class LimitedWarnings:
     """Warns at the first of a kind, then at most once in a while."""
 
     _log: Logger
-    _counts: Counter[str] = attrs.field(factory=Counter)
-    _warned_at: dict[str, float] = attrs.field(factory=dict)
+    _counts: Counter[str] = field(factory=Counter)
+    _warned_at: dict[str, float] = field(factory=dict)
 
     def warn(self, what: str, whose: str = "") -> None:
         """Count one of a kind; warn, if it is time to. `whose` connection it was, if it was one's."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
-import attrs
+from btcore.light import define
 
 MAX_UNPROVEN = 256
 """Connections of one address that have brought no packet; above it the longest silent one of them is closed.
@@ -45,7 +45,7 @@ MAPPED = 96
 Network = IPv4Network | IPv6Network
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Peer:
     """One connection: its address, and whether it is proven."""
 
@@ -53,7 +53,7 @@ class Peer:
     proven: bool = False
 
 
-@attrs.define
+@define
 class _Penalty:
     """For how long an address is refused, until when, and when it may try."""
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin, setting
+from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin
+from btcore.light import and_, field, ge, gt, le, setting
 from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
@@ -22,7 +21,7 @@ USUAL_PORT = 8083
 """The port that a GEM and an EtherBee are usually set to."""
 
 
-def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
+def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - as attrs has it
     networks(texts)
 
 
@@ -38,26 +37,26 @@ class TcpServer:
     port: int = setting(
         default=USUAL_PORT,
         help="the TCP port that the meters send to; 0: any free port, which the log names",
-        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(LAST_PORT)),
+        validator=and_(ge(0), le(LAST_PORT)),
     )
     idle_timeout: Duration = setting(
         default=Duration(600),
         help="close a connection on which nothing came for this long",
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
     )
     max_connections: int = setting(
         default=512,
         help="maximum number of open connections; above it, the longest silent one without a packet is closed",
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
     )
     allow: list[str] = setting(
         factory=list,
         help="accept connections from these networks and addresses only; empty: from all",
         validator=_check_networks,
     )
-    _connections: ServerConnections | None = attrs.field(default=None, init=False, repr=False)
-    _context: Context | None = attrs.field(default=None, init=False, repr=False)
-    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+    _connections: ServerConnections | None = field(default=None, init=False, repr=False)
+    _context: Context | None = field(default=None, init=False, repr=False)
+    _numbers: Iterator[int] = field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     @property
     def patience(self) -> float:

@@ -8,13 +8,13 @@ import socket
 from collections.abc import Iterable
 from threading import Lock, Timer
 
-import attrs
+from btcore.light import define, frozen
 
 PATIENCE = 60.0
 """Seconds after which what nobody has taken is closed."""
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Sockets:
     """The listening sockets of a port, and the connections to it."""
 
@@ -27,7 +27,7 @@ class Sockets:
             one.close()
 
 
-@attrs.define
+@define
 class _Left:
     port: tuple[str, int]
     sockets: Sockets

@@ -5,9 +5,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
-from btcore import Batch, Context, Discovered, Retry, Stop, hookimpl, plugin, setting
+from btcore import Batch, Context, Discovered, Retry, Stop, hookimpl, plugin
+from btcore.light import field, setting
 from btmon_print.layout import describe
 
 
@@ -19,7 +18,7 @@ class Print:
         default=False,
         help="also print the current of each channel of a GEM, in amperes; the GEM must be set to send it",
     )
-    _names: Mapping[str, str] = attrs.field(init=False, factory=dict, repr=False)
+    _names: Mapping[str, str] = field(init=False, factory=dict, repr=False)
 
     @classmethod
     def discover(cls, _timeout: float) -> Iterable[Discovered]:

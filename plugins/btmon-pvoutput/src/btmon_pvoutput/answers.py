@@ -7,9 +7,8 @@ Pure: an answer goes in; nothing, the slots that were not stored, or one of `Ret
 
 import re
 
-import attrs
-
 from btcore import Reject, Retry
+from btcore.light import evolve
 from btcore.web import Answer, AnswerRule, Verdict, describe_answer, parse_date, parse_number, raise_for_answer
 
 SERVICE = "PVOutput"
@@ -112,7 +111,7 @@ def normalize(answer: Answer) -> Answer:
     """
     named = re.match(r"[A-Za-z ]+ (\d{3}):", answer.line)
     wait = seconds_until_reset(answer)
-    return attrs.evolve(
+    return evolve(
         answer,
         code=int(named[1]) if named and answer.ok else answer.code,
         headers=answer.headers if wait is None else {**answer.headers, "retry-after": f"{wait:.0f}"},

@@ -8,9 +8,8 @@ A message names what was selected and the numbers behind it; another one names p
 import logging
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from btcore import ChannelRef
+from btcore.light import define
 from btmon_pvoutput.flows import OTHER, Direction, DirectionSetting, Flow, Flows
 
 DEFAULT_DIRECTION: Mapping[str, Direction] = {"generation": "export", "consumption": "import"}
@@ -34,7 +33,7 @@ HINTS = {
 }
 
 
-@attrs.define
+@define
 class _Choice:
     """What is known of a channel: the direction that `auto` fell back to, and whether real power was sent."""
 

@@ -6,9 +6,8 @@ Pure. Which direction is sent is decided in `direction.py`.
 
 from typing import Literal
 
-import attrs
-
 from btcore import Channel, Number, Polarity, Sample
+from btcore.light import frozen
 
 DirectionSetting = Literal["auto", "import", "export", "both"]
 """Which direction is sent: `import`, as to a load; `export`, as from solar panels, whatever the polarity is.
@@ -20,7 +19,7 @@ Direction = Literal["import", "export"]
 OTHER: dict[Direction, Direction] = {"import": "export", "export": "import"}
 
 
-@attrs.frozen
+@frozen
 class Flow:
     """Mean W over the interval, never negative, and Wh so far, by a counter that never falls; None: not known."""
 
@@ -28,7 +27,7 @@ class Flow:
     energy: Number
 
 
-@attrs.frozen
+@frozen
 class Flows:
     """Both flows of a channel. `apart`: the meter measures each; otherwise both are the total."""
 

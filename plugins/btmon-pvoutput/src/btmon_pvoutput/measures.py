@@ -9,9 +9,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from btcore import FORMATS, ChannelRef, Number, Polarity, Reject, Sample
+from btcore.light import field, frozen
 from btmon_pvoutput.direction import Directions
 from btmon_pvoutput.flows import DirectionSetting, channel_of, flows
 
@@ -19,7 +18,7 @@ Quantities = Mapping[str, Number]
 """What is known for one slot, by quantity: `generation_wh`, `generation_w`, `consumption_w`, `grid_w`, `volts`, ..."""
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class Measures:
     """The channel of each measure. `polarity` is the sign that the samples have.
 
@@ -34,7 +33,7 @@ class Measures:
     temperature: ChannelRef | None
     fahrenheit: bool
     polarity: Polarity
-    directions: Directions = attrs.field(factory=Directions)
+    directions: Directions = field(factory=Directions)
 
     def quantities(self, sample: Sample) -> dict[str, Number]:
         """Return what one meter knows of the quantities wanted: Wh, W, volts, degrees as the meter has them."""

@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import attrs
-
 from btcore import (
     Batch,
     ChannelRef,
@@ -26,8 +24,8 @@ from btcore import (
     Stop,
     hookimpl,
     plugin,
-    setting,
 )
+from btcore.light import evolve, setting
 from btmon_pvoutput import address
 from btmon_pvoutput.flows import DirectionSetting
 from btmon_pvoutput.measures import Measures, is_circuit, is_sensor
@@ -120,7 +118,7 @@ class PVOutput:
         ):
             ref = getattr(self, key)
             if ref is not None and not fits(ref.label):
-                such = attrs.evolve(example, serial=ref.serial or example.serial)
+                such = evolve(example, serial=ref.serial or example.serial)
                 yield Problem(f"{ref} is not such a channel: expected one such as {such}", key=key)
         if not re.fullmatch(r"[!-~]+", self.api_key.reveal().strip()):
             yield Problem(

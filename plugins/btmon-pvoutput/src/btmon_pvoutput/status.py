@@ -7,9 +7,8 @@ Pure. What the numbers of a slot are is in `measures.py`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
-import attrs
-
 from btcore import Number, Sample
+from btcore.light import evolve, field, frozen
 from btmon_pvoutput.measures import Measures
 
 MAX_STATUSES = 30
@@ -24,7 +23,7 @@ SECOND = 1_000_000
 """In microseconds, the unit of a reading's key."""
 
 
-@attrs.frozen
+@frozen
 class Status:
     """One slot: its day (yyyymmdd) and time (HH:MM), local to the system, and what is known of the fields v1 to v6.
 
@@ -35,7 +34,7 @@ class Status:
     time: str
     values: Mapping[str, str]
     end: int = 0
-    of: tuple[Sample, ...] = attrs.field(default=(), eq=False, repr=False)
+    of: tuple[Sample, ...] = field(default=(), eq=False, repr=False)
 
     @property
     def slot(self) -> tuple[str, str]:
@@ -56,7 +55,7 @@ class Status:
     def without_generation(self) -> "Status | None":
         """The same without what was generated; None where there is nothing else that makes a status."""
         values = {field: text for field, text in self.values.items() if field not in GENERATION}
-        return attrs.evolve(self, values=values) if REQUIRED_FIELDS & values.keys() else None
+        return evolve(self, values=values) if REQUIRED_FIELDS & values.keys() else None
 
     @property
     def row(self) -> str:
@@ -84,7 +83,7 @@ def statuses(samples: Iterable[Sample], measures: Measures, interval: int, zone:
         if REQUIRED_FIELDS & status.values.keys():
             # when summer time ends, an hour comes twice: the later status replaces the earlier, as at the service
             earlier = unique.pop(status.slot, None)
-            unique[status.slot] = attrs.evolve(status, of=(*earlier.of, *status.of)) if earlier else status
+            unique[status.slot] = evolve(status, of=(*earlier.of, *status.of)) if earlier else status
     return list(unique.values())
 
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from threading import Event
 
-import attrs
-
 from btcore import (
     Chunk,
     Claim,
@@ -30,9 +28,9 @@ from btcore import (
     check_polling,
     hookimpl,
     plugin,
-    setting,
     validate_devices,
 )
+from btcore.light import field, ge, gt, setting
 from btmon_serial import messages
 from btmon_serial.port import Port
 from btmon_serial.usb import check_port, device_of
@@ -64,12 +62,12 @@ class SerialLine:
     )
     baud: int = setting(
         default=19200,
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
         help="speed of the line in baud (8N1), as it is set in the meter",
     )
     poll_interval: Duration = setting(
         default=Duration(0),
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         help="ask the meters for a packet this often; 0: read what they send by themselves",
     )
     devices: list[str] = setting(
@@ -83,23 +81,23 @@ class SerialLine:
     retries: int = setting(
         default=0,
         help="ask a device that does not answer so many times again, after the others, unless it was silent before",
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
     )
     timeout: Duration = setting(
         default=Duration(5),
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
         help="longest wait for each step of an answer",
     )
     idle_timeout: Duration = setting(
         default=Duration(300),
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
         help="without poll_interval: log a warning and open the port again when nothing came for this long; 0: never",
     )
-    _resources: ExitStack = attrs.field(factory=ExitStack, init=False, repr=False)
-    _port: Port = attrs.field(init=False, repr=False)
-    _log: logging.Logger = attrs.field(init=False, repr=False)
-    _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
-    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
+    _resources: ExitStack = field(factory=ExitStack, init=False, repr=False)
+    _port: Port = field(init=False, repr=False)
+    _log: logging.Logger = field(init=False, repr=False)
+    _poll: Poll | None = field(default=None, init=False, repr=False)
+    _commands: MeterCommands = field(factory=MeterCommands, init=False, repr=False)
 
     @property
     def patience(self) -> float:

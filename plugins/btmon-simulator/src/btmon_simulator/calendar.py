@@ -7,7 +7,7 @@ A year is 52 weeks, so that weekdays go on when it begins again. What runs on a 
 from math import cos, pi
 from random import Random
 
-import attrs
+from btcore.light import frozen
 
 DAYS = 364
 MINUTES = 1440
@@ -29,7 +29,7 @@ FEAST = range(NEW_YEAR + 356, NEW_YEAR + 361)
 WEEKEND = 5
 
 
-@attrs.frozen
+@frozen
 class Day:
     """One day. `mean` is its temperature in degrees Celsius, `clouds` the percent of the light that they may take.
 

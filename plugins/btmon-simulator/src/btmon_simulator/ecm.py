@@ -3,8 +3,7 @@
 
 from datetime import datetime, timedelta
 
-import attrs
-
+from btcore.light import define, field
 from btmon_simulator.meter import SimulatedMeter
 
 ACKNOWLEDGE = b"\xfc"
@@ -18,14 +17,14 @@ BLOCK = 32
 """Bytes of the settings, without the checksum."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SimulatedEcm:
     """The command processor of one simulated ECM; `interval` is that of its schedule, in seconds."""
 
     meter: SimulatedMeter
     interval: int
     device: int = DEVICES[0]
-    channels: list[list[int]] = attrs.field(factory=lambda: [[144, 2], [146, 3]])
+    channels: list[list[int]] = field(factory=lambda: [[144, 2], [146, 3]])
     """Type and range of each current transformer."""
     _is_chosen: bool = False
     _word: bytes = b""

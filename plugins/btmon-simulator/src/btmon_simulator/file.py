@@ -10,8 +10,6 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-import attrs
-
 from btcore import (
     CaptureError,
     Chunk,
@@ -24,8 +22,8 @@ from btcore import (
     hookimpl,
     plugin,
     read_capture,
-    setting,
 )
+from btcore.light import define, evolve, gt, setting
 from btmon_simulator.pace import with_recorded_pauses
 from btmon_simulator.times import parse_time, validate_start
 
@@ -50,7 +48,7 @@ class File:
     interval: Duration = setting(
         default=Duration(10),
         help="time between two packets of a plain binary file",
-        validator=attrs.validators.gt(0),
+        validator=gt(0),
     )
     pace: Literal["fast", "recorded"] = setting(
         default="fast", help="fast: as fast as the file can be read; recorded: with the pauses of the recording"
@@ -98,7 +96,7 @@ class File:
         return with_recorded_pauses(chunks, interval, stop) if self.pace == "recorded" else chunks
 
 
-@attrs.define
+@define
 class DamageReporter:
     """Reports lines that could not be read: the first is logged at once, the others are counted."""
 
@@ -127,4 +125,4 @@ def _path_problem(path: Path) -> str:
 
 def _end(chunk: Chunk) -> Chunk:
     """End the stream of a chunk, at its time: what was held back may still hold a packet."""
-    return attrs.evolve(chunk, data=b"", end=True)
+    return evolve(chunk, data=b"", end=True)

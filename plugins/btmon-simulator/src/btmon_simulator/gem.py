@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-import attrs
-
+from btcore.light import define, field
 from btmon_simulator.meter import SimulatedMeter, family_of
 from btmon_simulator.texts import NUMBERS
 
@@ -35,7 +34,7 @@ MAX_UNREAD = 256
 MICRO_40 = (0xD3, 4)
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SimulatedGem:
     """The command processor of one simulated GEM; `interval` is that of its schedule, in seconds."""
 
@@ -44,8 +43,8 @@ class SimulatedGem:
     firmware: str = "4.63"
     secondary: int = 4
     keep_alive: int = 1
-    ct_types: list[int] = attrs.field(factory=lambda: [MICRO_40[0]] * CHANNELS)
-    ct_ranges: list[int] = attrs.field(factory=lambda: [MICRO_40[1]] * CHANNELS)
+    ct_types: list[int] = field(factory=lambda: [MICRO_40[0]] * CHANNELS)
+    ct_ranges: list[int] = field(factory=lambda: [MICRO_40[1]] * CHANNELS)
     _unread: bytes = b""
 
     def receive(self, data: bytes, now: datetime) -> bytes:

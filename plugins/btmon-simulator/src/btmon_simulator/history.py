@@ -8,9 +8,8 @@ often toward its end, where a person looks closer.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
 from btcore import Chunk, SourceCheckpoint
+from btcore.light import frozen
 from btmon_simulator.meter import SimulatedMeter
 
 HOUR = timedelta(hours=1)
@@ -28,7 +27,7 @@ DONE = "history: all"
 REACHED = "history: until "
 
 
-@attrs.frozen
+@frozen
 class History:
     """The packets of so many seconds before an end."""
 

@@ -12,8 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from random import Random
 
-import attrs
-
+from btcore.light import frozen
 from btmon_simulator import appliances
 from btmon_simulator.appliances import STEP, WEEK
 
@@ -24,7 +23,7 @@ TWO_PHASE = frozenset({"mains", "solar", "oven", "heat pump", "car", "dryer"})
 """Circuits between two phases: they run at twice the voltage."""
 
 
-@attrs.frozen
+@frozen
 class Circuit:
     """One circuit at one moment.
 
@@ -37,7 +36,7 @@ class Circuit:
     polarized: int
 
 
-@attrs.frozen
+@frozen
 class HouseState:
     """The house at one moment: volts between a phase and neutral, circuits by `CIRCUITS`, water in tenths of a litre.
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
-import attrs
-
 from btcore import FORMATS, Number, pack
+from btcore.light import define, field
 from btmon_simulator.house import TWO_PHASE, Circuit, House, HouseState, house
 from btmon_simulator.texts import FORMATS as TEXT_FORMATS
 from btmon_simulator.texts import make_text
@@ -28,7 +27,7 @@ MAX_NUMBER = 0xFFFF
 MAX_UNIT = 0xFF
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SimulatedMeter:
     """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed.
 
@@ -37,7 +36,7 @@ class SimulatedMeter:
 
     format: str
     serial: str
-    house: House | YearHouse = attrs.field(repr=False)
+    house: House | YearHouse = field(repr=False)
     zone: timezone
     shift: int
     resets: int = 0

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from threading import Event
 
-import attrs
-
 from btcore import Chunk
+from btcore.light import define
 
 PIECE_SIZE = 32
 """Bytes: fewer than any packet has, so that at most one packet is complete after each piece."""
@@ -15,7 +14,7 @@ PIECE_SIZE = 32
 MAX_PAUSE = timedelta(days=1)
 
 
-@attrs.define
+@define
 class CountingClock:
     """A clock that counts its calls: one for each packet that was found."""
 

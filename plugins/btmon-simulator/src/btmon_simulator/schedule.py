@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from random import Random
 
-import attrs
-
+from btcore.light import define, frozen
 from btmon_simulator.faults import TRANSMISSION_FAULTS, Fault
 from btmon_simulator.meter import SimulatedMeter
 
@@ -19,7 +18,7 @@ MAX_GAP = 12
 """Packets that are missing in a gap."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class Transmission:
     """What arrives from one meter at one moment. It is made when it is looked at: the meter may be told to be quiet."""
 
@@ -48,7 +47,7 @@ class Transmission:
         return TRANSMISSION_FAULTS[self.fault](packet, self.chance) if self.fault in TRANSMISSION_FAULTS else [packet]
 
 
-@attrs.frozen
+@frozen
 class Schedule:
     """The times of all packets: every meter once an interval, the meters evenly spread over it.
 

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from threading import Event
 from typing import Literal
 
-import attrs
-
 from btcore import (
     Chunk,
     Context,
@@ -21,8 +19,8 @@ from btcore import (
     SourceCheckpoint,
     hookimpl,
     plugin,
-    setting,
 )
+from btcore.light import and_, field, ge, le, setting
 from btmon_simulator.ecm import DEVICES, SimulatedEcm
 from btmon_simulator.faults import Fault
 from btmon_simulator.gem import SimulatedGem, is_gem
@@ -73,17 +71,17 @@ class Simulator:
     count: int = setting(
         default=1,
         help="how many meters, with consecutive serial numbers",
-        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_METERS)),
+        validator=and_(ge(1), le(MAX_METERS)),
     )
     interval: Duration = setting(
         default=Duration(10),
         help="time between two packets of a meter; a meter counts whole seconds, so at least 1s",
-        validator=attrs.validators.ge(1),
+        validator=ge(1),
     )
     packets: int = setting(
         default=0,
         help="packets of each meter after which the source ends; 0: it never ends",
-        validator=attrs.validators.ge(0),
+        validator=ge(0),
     )
     start: str = setting(
         default="",
@@ -99,14 +97,14 @@ class Simulator:
         default=Duration(0),
         help="how long before its first packet a meter has sent already, such as 365d: an hour apart, the last days"
         " closer; all of it comes at once, at the first start only",
-        validator=attrs.validators.le(MAX_HISTORY),
+        validator=le(MAX_HISTORY),
     )
     seed: int = setting(default=1, help="seed of the random numbers; the same seed makes the same house and faults")
     faults: tuple[Fault, ...] = setting(default=(), help="the kinds of faults to simulate; empty: none")
     fault_rate: float = setting(
         default=0.1,
         help="share of the packets with a fault, 0 to 1",
-        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
+        validator=and_(ge(0), le(1)),
     )
 
     target: str = setting(
@@ -116,8 +114,8 @@ class Simulator:
         validator=_validate_target,
     )
 
-    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
-    _checkpoint: str = attrs.field(default="", init=False, repr=False)
+    _commands: MeterCommands = field(factory=MeterCommands, init=False, repr=False)
+    _checkpoint: str = field(default="", init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
         """Find a serial number that the format cannot carry, and a target of what is sent over no HTTP."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The simulated house that lives a year of 52 weeks over and over: at any moment, what its counters have counted.
 
-It is as exact as the one of `house.py`: whole watts, whole seconds, counters are integrals. The minutes of the year are
-computed once; what was counted before a minute, day by day when it is asked for.
+It is as exact as the one of `house.py`: whole watts, whole seconds, counters are integrals. What each day counts is
+computed once; its minutes, and what was counted before each, again when the day is asked for.
 """
 
 from array import array
@@ -12,8 +12,7 @@ from itertools import accumulate
 from operator import add
 from random import Random
 
-import attrs
-
+from btcore.light import frozen
 from btmon_simulator import household
 from btmon_simulator.calendar import DAYS, Day, calendar
 from btmon_simulator.house import Circuit, HouseState
@@ -38,7 +37,7 @@ WATER = -1
 """The row of the water, behind those of the circuits."""
 
 
-@attrs.frozen
+@frozen
 class Course:
     """The day of one circuit: its watts by minute, and what it has counted before each, in watt-minutes.
 
@@ -52,11 +51,11 @@ class Course:
     @classmethod
     def of(cls, watts: Sequence[int]) -> "Course":
         """Count a day."""
-        net = list(accumulate(watts, initial=0))
-        return cls(watts, net, net if min(watts) >= 0 else list(accumulate(map(abs, watts), initial=0)))
+        net = array("i", accumulate(watts, initial=0))
+        return cls(watts, net, net if min(watts) >= 0 else array("i", accumulate(map(abs, watts), initial=0)))
 
 
-@attrs.frozen
+@frozen
 class DayCourse:
     """One day of all circuits, by `CIRCUITS`, and of the water: tenths of a litre by minute, and before each."""
 
@@ -75,15 +74,16 @@ class YearHouse:
         """Compute its year."""
         self._seed = seed
         self._days = calendar(self._chance("calendar"))
-        self._rows = [self._make_rows(day) for day in self._days]
         self._course = lru_cache(KEPT_DAYS)(self._make_course)
-        self._net: list[list[int]] = []
-        self._absolute: list[list[int]] = []
-        for index in range(len(CIRCUITS)):
-            days = [rows[index] for rows in self._rows]
-            self._net.append(list(accumulate(map(sum, days), initial=0)))
-            self._absolute.append(list(accumulate((sum(map(abs, day)) for day in days), initial=0)))
-        self._water = list(accumulate((sum(rows[WATER]) for rows in self._rows), initial=0))
+        self._net: list[list[int]] = [[0] for _ in CIRCUITS]
+        self._absolute: list[list[int]] = [[0] for _ in CIRCUITS]
+        self._water = [0]
+        for day in self._days:  # the rows of all days would take 18 MB
+            *circuits, water = self._make_rows(day)
+            for net, absolute, row in zip(self._net, self._absolute, circuits, strict=True):
+                net.append(net[-1] + sum(row))
+                absolute.append(absolute[-1] + sum(map(abs, row)))
+            self._water.append(self._water[-1] + sum(water))
 
     def at(self, moment: int) -> HouseState:
         """Return the state at a moment: whole seconds since the midnight before a Monday, of the house's own clock."""
@@ -132,7 +132,7 @@ class YearHouse:
         return tuple(array("h", row) for row in (mains, *rows, household.water(chance("water"), day)))
 
     def _make_course(self, number: int) -> DayCourse:
-        *circuits, water = self._rows[number]
+        *circuits, water = self._make_rows(self._days[number])
         before = list(accumulate(water, initial=0))
         return DayCourse(self._days[number], tuple(map(Course.of, circuits)), water, before)
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from btcore.light import define
 from btcore.sql import ErrorKind, SqlError, Value
 from btmon_sqlite.errors import translate_errors
 
@@ -23,7 +22,7 @@ CACHE = 1024
 """KiB of the file that is kept in memory: what a batch changes. By itself SQLite keeps 2000, which a backlog fills."""
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class SqliteConnection:
     """An open SQLite file. All methods raise SqlError."""
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
 from btcore import (
     Batch,
     Claim,
@@ -16,8 +14,8 @@ from btcore import (
     Problem,
     hookimpl,
     plugin,
-    setting,
 )
+from btcore.light import field, setting
 from btcore.sql import SQLITE, SqlHooks
 from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
@@ -32,7 +30,7 @@ class Sqlite(SqlHooks):
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 
     file: Path = setting(help="the database file; it is created if it does not exist", example="energy.db")
-    _connection: SqliteConnection | None = attrs.field(init=False, default=None, repr=False)
+    _connection: SqliteConnection | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import attrs
 
-from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
+from btcore.hook_calls import hook_caller
 from btcore.records import Batch
 from btcore.settings import Context
 from btcore.sinks.results import check_result
