@@ -107,8 +107,8 @@ def fill(
     set_one: Callable[[Any, str, object], None],
 ) -> bool:
     """Do what the `__init__` that is written would do; return False, with nothing done, where that would refuse."""
-    places = [one.alias for one in fields if one.init and not one.kw_only]
-    given = {**dict(zip(places, values, strict=False)), **named}
+    positional = [one.alias for one in fields if one.init and not one.kw_only]
+    given = {**dict(zip(positional, values, strict=False)), **named}
     known = {one.alias for one in fields if one.init}
     needed = (one.alias for one in fields if one.init and one.is_required)
     is_given_once = len(given) == len(values) + len(named)

@@ -146,8 +146,8 @@ def find_hash(self: Any) -> int:  # noqa: ANN401 - as above
 @recursive_repr("...")
 def show(self: Any) -> str:  # noqa: ANN401 - as above
     """Return what `__repr__` does."""
-    shown = [(one.name, one.repr) for one in fields(self.__class__) if one.repr]
-    texts = (f"{name}={(repr if how is True else how)(getattr(self, name))}" for name, how in shown)
+    pairs = [(one.name, one.repr) for one in fields(self.__class__) if one.repr]
+    texts = (f"{name}={(repr if how is True else how)(getattr(self, name))}" for name, how in pairs)
     return f"{self.__class__.__qualname__.rpartition('>.')[2]}({', '.join(texts)})"
 
 

@@ -8,14 +8,17 @@ no serial line, and waits for no answer for longer than `timeout` seconds. How p
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from btcore.classes import field, frozen
+
+if TYPE_CHECKING:
+    import attrs
 
 ROLES = ("source", "sink")
 
 
-def _check(_found: object, attribute: Any, value: object) -> None:  # noqa: ANN401 - as attrs has it
+def _check(_found: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     expected: Any = {"settings": Mapping, "ask": tuple, "is_present": bool}.get(attribute.name, str)
     if not isinstance(value, expected):
         raise TypeError(f"Discovered: {attribute.name}: expected {expected.__name__}, found {value!r:.80}")

@@ -8,20 +8,23 @@ like `check` and `claims`: no hook, and asked by `btcore doctor` alone. What the
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from btcore.classes import field, frozen
+
+if TYPE_CHECKING:
+    import attrs
 
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A code: small letters, digits and hyphens."""
 
 
-def _check_text(finding: object, attribute: Any, text: object) -> None:  # noqa: ANN401 - as attrs has it
+def _check_text(finding: object, attribute: "attrs.Attribute[str]", text: object) -> None:
     if not isinstance(text, str):
         raise TypeError(f"{type(finding).__name__}: {attribute.name}: expected text, found {text!r:.80}")
 
 
-def _check_code(finding: object, attribute: Any, code: object) -> None:  # noqa: ANN401 - as attrs has it
+def _check_code(finding: object, attribute: "attrs.Attribute[str]", code: object) -> None:
     _check_text(finding, attribute, code)
     if not CODE.fullmatch(str(code)):
         raise ValueError(f'a finding\'s code: expected words such as "port-in-use", found {code!r:.80}')
