@@ -82,6 +82,7 @@ def insert(
     are_newest = _are_newest(entries, newest_key)
     if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added)
+        dictionaries.inserted_without(kept)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
     if are_newest:
@@ -98,6 +99,7 @@ def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int, dictio
 def _insert_compressed(connection: sqlite3.Connection, entry: Entry, added: int, dictionaries: Dictionaries) -> Entry:
     if dictionaries.are_too_many():
         dictionaries.newest = int(connection.execute(INSERT, _values(None, entry, added)).lastrowid or 0)
+        dictionaries.inserted_without((entry,))
         return _at(entry, dictionaries.newest)
 
     def insert_as(stored: Stored) -> Offset:
