@@ -20,6 +20,7 @@ from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering, is_full
 from btcore.sqlite_journal.mending import Hooks, Mender
 from btcore.sqlite_journal.newest import Newest
+from btcore.sqlite_journal.portions import Portions
 from btcore.sqlite_journal.tables.checksum import WrittenRows
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.meters import Meters
@@ -71,6 +72,7 @@ class OpenJournal:
         self._last = START
         self._meters = Meters()
         self._newest = Newest()
+        self._portions = Portions()
         self._mends = mends
         self._mender = Mender(file, self._hooks())
         self._begin()
