@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
@@ -130,11 +131,9 @@ class SqliteJournal(OpenJournal):
         self._mender.raise_if_missing(after)
         if shared := self._newest.after(after, limit) or self._portions.after(after, limit):
             return shared
-        found: list[Entry] = []
+        found: Sequence[Entry] = ()
         if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
-            begun, changes = after, self._portions.changes
-            found, after = self._read_on(self._only_committed, after, limit)
-            self._portions.add(begun, found, changes)
+            found, after = self._portions.read(partial(self._read_on, self._only_committed), after, limit)
         if len(found) < limit and after < self._last:
             found = [*found, *self._read_on(self._snapshot, after, limit - len(found))[0]]
         if not found and self._gathering.is_stuck:

@@ -6,7 +6,7 @@ in `newest.py`; what is read from the file is in `journal.py`.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import Lock
 from typing import NamedTuple
@@ -24,15 +24,20 @@ class _Portion(NamedTuple):
     entries: Sequence[Entry]
 
 
+Read = Callable[[Offset, int], tuple[list[Entry], Offset]]
+"""Reads at most so many entries after an offset from the file; returns them, and up to where it has looked."""
+
+
 class Portions:
     """All entries after an offset, as far as they were read of late. Safe between threads."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._lock = Lock()
+        self._turn = Lock()  # of those that read the file: who waits for it is given what was read
         self._portions: list[_Portion] = []
         self._is_used = False
-        self.changes = 0  # how often entries have changed: what was begun to be read before is not added
+        self._changes = 0  # how often entries have changed: what was begun to be read before is not kept
 
     def after(self, offset: Offset, limit: int) -> Sequence[Entry]:
         """Return entries after an offset, without a gap; none where they were not read, or are forgotten."""
@@ -44,12 +49,18 @@ class Portions:
                     return entries[first : first + limit]
         return ()
 
-    def add(self, after: Offset, entries: Sequence[Entry], changes: int) -> None:
-        """Add the entries that come next after an offset; `changes` is what it was before they were read."""
-        with self._lock:
-            if entries and changes == self.changes:
-                self._portions = [_Portion(after, entries), *self._portions[: MAX_PORTIONS - 1]]
-                self._is_used = True
+    def read(self, read: Read, after: Offset, limit: int) -> tuple[Sequence[Entry], Offset]:
+        """Do what `read` does, unless another thread has read them meanwhile."""
+        with self._turn:
+            if known := self.after(after, limit):
+                return known, known[-1].offset
+            changes = self._changes
+            found, looked_at = read(after, limit)
+            with self._lock:
+                if found and changes == self._changes:
+                    self._portions = [_Portion(after, found), *self._portions[: MAX_PORTIONS - 1]]
+                    self._is_used = True
+            return found, looked_at
 
     def forget_unused(self) -> None:
         """Forget all, where none was read or used since the last time: nobody catches up any more."""
@@ -61,5 +72,5 @@ class Portions:
     def forget(self) -> None:
         """Forget all: something has changed entries."""
         with self._lock:
-            self.changes += 1
+            self._changes += 1
             self._portions = []
