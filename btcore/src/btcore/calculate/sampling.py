@@ -6,7 +6,7 @@ single readings, and what all sinks share; steps of intervals are in `intervals.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
 from weakref import ReferenceType, ref

@@ -57,7 +57,8 @@ class SharedReadings:
         """Return the reading of each of these entries; None also where another sink was given a copy of the entry."""
         made = self._readings
         return [
-            one[1]() if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None for entry in entries
+            one[1]() if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None
+            for entry in entries
         ]
 
     def add(self, entry: Entry, reading: Reading) -> None:
