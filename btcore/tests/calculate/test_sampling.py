@@ -4,7 +4,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import attrs
 import pytest
@@ -277,6 +277,18 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
     first = sample(0, 1)
     assert sample(0, 3).newer is readings[3]
     assert first is not sample(0, 1)
+
+
+def test_a_step_is_known_for_as_long_as_a_sink_has_it() -> None:
+    """A sink that is behind by more than is kept gets the step that another one has in its batch."""
+    cache = SampleCache(1)
+    readings = readings_of([entry(at) for at in range(0, 40, 10)])
+    links = [Link(newer, METER, older, Transition.CONTINUED) for older, newer in pairwise(readings)]
+    (first,) = cache.step_of_link(links[0], "brultech")
+    for link in links[1:]:
+        cache.step_of_link(link, "brultech")
+    assert cache.step_of_link(links[0], "brultech") == (first,)
+    assert cache.step_of_link(links[0], "brultech")[0] is first
 
 
 # --- recorded streams

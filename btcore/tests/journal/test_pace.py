@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from btcore.journal.pace import LEAD, NEAR, Pace
+from btcore.journal.pace import LEAD, NEAR, PORTION, Pace
 from btcore.testing import wait_for
 
 
@@ -61,3 +61,37 @@ def test_a_sink_that_does_not_move_is_waited_for_once(monkeypatch: pytest.Monkey
     pace.has_read("sink.a", 500)
     thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_sink_that_catches_up_waits_for_those_a_portion_behind() -> None:
+    """The wait ends when the other one has read as far, and not before."""
+    pace = Pace()
+    pace.has_read("sink.a", 3 * PORTION)
+    pace.has_read("sink.b", 2 * PORTION)
+    thread = threading.Thread(target=pace.wait_for_others, args=[3 * PORTION], daemon=True)
+    thread.start()
+    wait_for(lambda: pace.is_waiting)
+    pace.has_read("sink.b", 3 * PORTION)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("read", [0, 3 * PORTION - NEAR, 2 * PORTION + 1, 3 * PORTION, 4 * PORTION])
+def test_a_sink_that_catches_up_waits_for_no_other(read: int) -> None:
+    """One that is far behind, nearly as far, or ahead is not waited for."""
+    pace = Pace()
+    pace.has_read("sink.a", 3 * PORTION)
+    pace.has_read("sink.b", read)
+    pace.wait_for_others(3 * PORTION)
+
+
+def test_a_sink_that_catches_up_waits_once_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink that does not move costs the others one wait."""
+    monkeypatch.setattr("btcore.journal.pace.TIMEOUT", 0.01)
+    pace = Pace()
+    pace.has_read("sink.b", 2 * PORTION)
+    pace.wait_for_others(3 * PORTION)
+    monkeypatch.setattr("btcore.journal.pace.TIMEOUT", 60)
+    pace.wait_for_others(3 * PORTION)  # returns at once

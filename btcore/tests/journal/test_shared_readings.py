@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Readings that all workers share: the same entry, and no other."""
 
+import weakref
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ from btcore.config.meters import Meters
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
-from btcore.journal.shared_readings import SIZE, SPARE, SharedReadings
+from btcore.journal.shared_readings import HELD, SIZE, SPARE, SharedReadings
 from btcore.records import from_microseconds, is_known_to_continue, reading_of
 from btcore.sources.identity import Identities
 
@@ -151,3 +152,20 @@ def test_what_no_sink_reads_is_forgotten() -> None:
     assert shared.packet_of(entries[0]) is None
     assert shared.packet_of(entries[-1]) is not None
     assert SIZE - SPARE <= len(shared._taken) <= SIZE
+
+
+def test_a_reading_is_kept_for_as_long_as_a_sink_has_it() -> None:
+    """Of older readings only those that somebody still has are shared; none is kept for nobody."""
+    decoders, other = two_workers()
+    entries = [attrs.evolve(entry_of(packet_of(number)), offset=number + 1) for number in range(2 * HELD)]
+    first, second, *_ = decoders.read_entries(entries)
+    gone = weakref.ref(second)
+    del second, _
+    assert other.read_entry(entries[0]) is first
+    assert gone() is None
+    assert other.read_entry(entries[1]) is not None
+
+
+def packet_of(number: int) -> bytes:
+    """Make the packet of an ECM-1240."""
+    return pack("ecm1240bin", "355555", {"secs": 7 + number})

@@ -2,6 +2,7 @@
 """The journal: what was appended is there, in order, once, until every sink has had it."""
 
 import sqlite3
+import struct
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,9 +15,11 @@ from helpers.packets import METER, packet
 from helpers.times import START
 
 from btcore.journal import Baseline, Checkpoint, Entry, Retention
-from btcore.sqlite_journal.connections import READ_CACHE
+from btcore.sqlite_journal.connections import READ_CACHE, WRITE_CACHE
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
+
+PAGE = 4096
 
 # --- appending and reading
 
@@ -172,13 +175,37 @@ def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
     assert (expected, Checkpoint(9)) == (journal.checkpoint("a"), journal.checkpoint("b"))
 
 
-def test_only_the_connection_that_reads_keeps_less_of_the_file(journal: SqliteJournal) -> None:
-    """The one that writes keeps as much as SQLite by itself: what is gathered is not written before its commit."""
-    with closing(sqlite3.connect(":memory:")) as usual:
-        by_itself, written, read = (
-            one.execute("PRAGMA cache_size").fetchone() for one in (usual, journal._writer, journal._reader)
-        )
-    assert (by_itself, (-READ_CACHE,)) == (written, read)
+def test_both_connections_keep_only_so_much_of_the_file(journal: SqliteJournal) -> None:
+    """The one that writes keeps what is gathered for a commit, the one that reads what is read at once."""
+    written, read = (one.execute("PRAGMA cache_size").fetchone() for one in (journal._writer, journal._reader))
+    assert (written, read) == ((-WRITE_CACHE,), (-READ_CACHE,))
+
+
+@pytest.mark.parametrize("at_once", [20, 250])
+def test_a_burst_is_committed_before_its_pages_are_written(
+    journal: SqliteJournal, tmp_path: Path, at_once: int
+) -> None:
+    """Packets that are not compressed are committed while the connection still keeps all of their pages."""
+    journal._writer.execute("PRAGMA wal_autocheckpoint = 0")
+    for first in range(0, 10_000, at_once):
+        journal.append([entry(one) for one in range(first, first + at_once)])
+    journal._commit()
+    transactions = written_pages(tmp_path / "journal.db-wal")
+    assert max(map(len, transactions)) > 100  # a commit of a few pages would write a dozen more for each
+    assert [len(set(pages)) for pages in transactions] == [len(pages) for pages in transactions]
+    assert max(map(len, transactions)) * PAGE < 0.9 * WRITE_CACHE * 1024
+
+
+def written_pages(log: Path) -> list[list[int]]:
+    """Return which pages each transaction in SQLite's log has written, in their order."""
+    data = log.read_bytes()
+    found: list[list[int]] = [[]]
+    for at in range(32, len(data), 24 + PAGE):
+        page, size_after_commit = struct.unpack_from(">II", data, at)
+        found[-1].append(page)
+        if size_after_commit:
+            found.append([])
+    return found[:-1]
 
 
 def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:

@@ -146,9 +146,7 @@ def test_entries_for_which_the_disk_has_no_room_stay_in_the_tail(journal: Sqlite
 
 
 @pytest.mark.parametrize("wrong", [{"key": 1 << 63}, {"source": "\udc80"}, {"boot": 1 << 70}, {"serial": object()}])
-def test_what_sqlite_refuses_is_refused_at_once(
-    journal: MortalJournal, tmp_path: Path, wrong: dict[str, Any]
-) -> None:
+def test_what_sqlite_refuses_is_refused_at_once(journal: MortalJournal, tmp_path: Path, wrong: dict[str, Any]) -> None:
     """The append says so, and nothing of it is in the tail, where it would be refused again and again."""
     expected = fill(journal, 3)
     with pytest.raises((OverflowError, UnicodeEncodeError, sqlite3.Error, TypeError, Unavailable)):

@@ -6,15 +6,16 @@ single readings, and what all sinks share; steps of intervals are in `intervals.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
+from weakref import ReferenceType, ref
 
 from btcore.calculate.chain import COMPLEMENT
 from btcore.calculate.chains import Chains
 from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_link
-from btcore.classes import field, frozen
+from btcore.classes import Weak, field, frozen
 from btcore.formats import Number
 from btcore.journal import Baseline, Offset
 from btcore.records import Reading, Sample
@@ -24,17 +25,21 @@ S = TypeVar("S", Sample, Sample | None)
 
 
 @frozen
-class Step:
-    """The smallest portion to deliver, and the checkpoint after it: its offset, and the baselines that changed."""
+class Step(Weak):
+    """The smallest portion to deliver, and the checkpoint after it: its offset, and the baselines that changed.
+
+    `link` is what it was made of, where it is of a single reading.
+    """
 
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
     offset: Offset
     baselines: Mapping[str, Baseline] = field(factory=dict)
+    link: Link | None = field(default=None, eq=False, repr=False)
 
 
-Made = tuple[Link, tuple[Step]]
-"""A link, and the only step of it."""
+Made = list[ReferenceType[Step] | None]
+"""Steps, as long as anybody has them."""
 
 
 class Sampler(Protocol):
@@ -63,22 +68,29 @@ class SampleCache:
     """
 
     def __init__(self, size: int = 256) -> None:
-        """Keep at most `size` steps of each polarity; the sample of a GEM takes some 40 kB."""
-        self.size = size
-        self._steps: dict[Polarity, list[Made | None]] = {"brultech": [None] * size, "btmon": [None] * size}
+        """Keep `size` steps of each polarity, and know of four times as many, as long as a sink has them in its batch.
 
-    def steps(self, polarity: Polarity) -> Sequence[Made | None]:
-        """Return the links and steps that were made last; that of an offset is at its remainder by `size`."""
+        The sample of a GEM takes some 40 kB.
+        """
+        self.size = 4 * size
+        self._held_size = size
+        self._steps: dict[Polarity, Made] = {"brultech": [None] * self.size, "btmon": [None] * self.size}
+        self._held: dict[Polarity, list[Step | None]] = {"brultech": [None] * size, "btmon": [None] * size}
+
+    def steps(self, polarity: Polarity) -> Made:
+        """Return the steps that were made last; that of an offset is at its remainder by `size`."""
         return self._steps[polarity]
 
     def step_of_link(self, link: Link, polarity: Polarity) -> tuple[Step]:
         """Return the only step of a link, made once. A sample that cannot be calculated raises when it is read."""
-        steps, index = self._steps[polarity], link.reading.offset % self.size
-        found = steps[index]
-        if found is not None and _is_same(found[0], link):
-            return found[1]
-        step = Step((link.reading,), _samples_of(link, polarity), link.reading.offset, baselines_of(link))
-        steps[index] = link, (step,)
+        steps, offset = self._steps[polarity], link.reading.offset
+        known = steps[offset % self.size]
+        found = None if known is None else known()
+        if found is not None and found.link is not None and _is_same(found.link, link):
+            return (found,)
+        step = Step((link.reading,), _samples_of(link, polarity), offset, baselines_of(link), link)
+        steps[offset % self.size] = ref(step)
+        self._held[polarity][offset % self._held_size] = step
         return (step,)
 
 
@@ -118,9 +130,11 @@ class Consecutive:
 
     def feed(self, reading: Reading, after: Offset | None = None) -> Iterable[Step]:  # noqa: ARG002 - a step has one reading
         """Make the step of this reading."""
-        made = self._made[reading.offset % self._size]
-        if made is not None and made[0].reading is reading and self._chains.follow_as(made[0]):
-            return made[1]
+        known = self._made[reading.offset % self._size]
+        made = None if known is None else known()
+        link = None if made is None else made.link
+        if made is not None and link is not None and link.reading is reading and self._chains.follow_as(link):
+            return (made,)
         link = self._chains.follow(reading)
         self._chains.forget()
         return () if link.is_repeat else self._cache.step_of_link(link, self._polarity)

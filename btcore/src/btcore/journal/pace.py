@@ -6,6 +6,7 @@ A burst that leaves it behind makes it read the file, and decode by itself, whic
 the burst takes longer. A sink that is slow, hung or down is waited for no longer than `TIMEOUT`, and then no more.
 """
 
+from collections.abc import Callable
 from threading import Condition
 
 from btcore.journal import Offset
@@ -15,6 +16,9 @@ LEAD = 256
 
 NEAR = 1024
 """Readings behind which a sink does not keep up, and is not waited for: it reads the file, whatever the source does."""
+
+PORTION = 500
+"""Readings that a sink takes at once: one that catches up is no further ahead of another than that."""
 
 TIMEOUT = 0.25
 """Seconds for which a burst waits at once: a slow board takes so long for `LEAD` readings, and several sinks."""
@@ -37,14 +41,21 @@ class Pace:
 
     def wait(self, newest: Offset) -> None:
         """Wait until all sinks that keep up have nearly read up to the newest offset; those that do not are left."""
+        self._wait(lambda: [sink for sink, offset in self._read.items() if newest - NEAR < offset < newest - LEAD])
+
+    def wait_for_others(self, offset: Offset) -> None:
+        """Wait, as a sink that catches up and has read up to an offset, for those that are a portion behind.
+
+        They are given what it has read and made of that. Further behind, each would read and decode by itself for good.
+        """
+        self._wait(lambda: [sink for sink, read in self._read.items() if offset - NEAR < read <= offset - PORTION])
+
+    def _wait(self, late: Callable[[], list[str]]) -> None:
         with self._change:
-            if not self._late(newest):
+            if not late():
                 return
             self.is_waiting = True
-            if not self._change.wait_for(lambda: not self._late(newest), TIMEOUT):
-                for sink in self._late(newest):
+            if not self._change.wait_for(lambda: not late(), TIMEOUT):
+                for sink in late():
                     del self._read[sink]  # until it reads on
             self.is_waiting = False
-
-    def _late(self, newest: Offset) -> list[str]:
-        return [sink for sink, offset in self._read.items() if newest - NEAR < offset < newest - LEAD]

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from itertools import islice
 from operator import attrgetter
 from threading import Lock
+from weakref import ReferenceType, ref
 
 from btcore.journal import Entry
 from btcore.records import Packet, Reading
 
 SIZE = 1024
-"""Packets, and readings, that are kept: as many as the journal has in memory. The numbers of a GEM take 5 kB."""
+"""Packets that are kept, and entries whose reading is known as long as anybody has it: as many as the journal has in
+memory."""
 
+HELD = 256
+"""Readings that are kept even where no sink has them: those of a GEM take 5 kB each, and a sink has its batch."""
 
 SPARE = 64
 """So many are dropped at once: where the oldest one is in a dict takes as long as many were dropped before it."""
@@ -35,7 +39,8 @@ class SharedReadings:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._readings: list[tuple[Entry, Reading] | None] = [None] * SIZE
+        self._readings: list[tuple[Entry, ReferenceType[Reading]] | None] = [None] * SIZE
+        self._held: list[Reading | None] = [None] * HELD
         self._lock = Lock()
         self._taken: dict[int, Packet] = {}  # by where the bytes lie in memory, which takes no look at them
         # of those that the source has followed, the reading as it has made it, and the serial number of its packet
@@ -46,18 +51,20 @@ class SharedReadings:
         found = self._readings[entry.offset % SIZE]
         if found is None or (found[0] is not entry and (found[0].offset != entry.offset or found[0] != entry)):
             return None
-        return found[1]
+        return found[1]()
 
     def find_newest(self, entries: Sequence[Entry]) -> list[Reading | None]:
         """Return the reading of each of these entries; None also where another sink was given a copy of the entry."""
         made = self._readings
         return [
-            one[1] if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None for entry in entries
+            one[1]() if (one := made[entry.offset % SIZE]) is not None and one[0] is entry else None
+            for entry in entries
         ]
 
     def add(self, entry: Entry, reading: Reading) -> None:
         """Add the reading of an entry; what its source has told is not needed any more."""
-        self._readings[entry.offset % SIZE] = entry, reading
+        self._readings[entry.offset % SIZE] = entry, ref(reading)
+        self._held[entry.offset % HELD] = reading
         with self._lock:
             self._taken.pop(id(entry.raw), None)
             self._followed.pop(id(entry.raw), None)

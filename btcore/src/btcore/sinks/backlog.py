@@ -20,7 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.clock_watch import ClockWatch, without_time
-from btcore.journal.pace import Pace
+from btcore.journal.pace import NEAR, PORTION, Pace
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
@@ -30,7 +30,7 @@ from btcore.sinks.progress import Progress
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import Fingerprint
 
-READ = 500
+READ = PORTION
 """Journal entries read at once."""
 
 LIMITS_INTERVAL = 60.0
@@ -169,6 +169,8 @@ class Backlog:
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
         newest = self._journal.newest()  # asked before reading: nothing comes in before it any more
+        if newest - self._read_to > NEAR:
+            self.pace.wait_for_others(self._read_to)
         entries = self._with_times(self._read_entries(self._read_to, min(most, READ)))
         if not entries and not self._is_held:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed

@@ -7,6 +7,7 @@ a value is a part of the statement. What a row has in each column is `table.py`'
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from weakref import ReferenceType, ref
 
 from btcore.classes import frozen
 from btcore.records import Reading, Sample
@@ -53,7 +54,7 @@ class StoredRows:
         self._make = make
         self._size = size
         self._idle: IdleColumns | None = None
-        self._made: list[tuple[Reading | Sample, IdleColumns, Values] | None] = [None] * size
+        self._made: list[tuple[ReferenceType[Reading | Sample], IdleColumns, Values] | None] = [None] * size
 
     def of(
         self, records: Sequence[tuple[Reading, Reading | Sample]], *, can_be_idle: bool
@@ -67,7 +68,7 @@ class StoredRows:
             reading, values = record
             at = reading.offset % size
             found = made[at]
-            if found is not None and found[0] is values and found[1] is idle:
+            if found is not None and found[0]() is values and found[1] is idle:
                 rows.append(found[2])
                 continue
             row = self._make(record)
@@ -75,7 +76,7 @@ class StoredRows:
                 self._idle = _idle_in([self._make(one) for one in records], idle)
                 return self.of(records, can_be_idle=can_be_idle)
             short = idle.others(row)
-            made[at] = values, idle, short
+            made[at] = ref(values), idle, short
             rows.append(short)
         return idle, rows
 

@@ -26,10 +26,9 @@ Row = tuple[Value, ...]
 Record = tuple[Reading, Reading | Sample]
 """The reading that gives a row its key and time, and what gives it its values."""
 
-READINGS = 1024
+READINGS = 512
 SAMPLES = 256
-"""Rows of each table that are remembered, as many as there are readings and samples in memory for other sinks anyway:
-`SharedReadings`, `SampleCache`."""
+"""Rows of each table that are remembered: those of a batch, and half as many of samples, which have more columns."""
 
 KEY = "id"
 TIME = "time_created"

@@ -20,6 +20,7 @@ from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering, is_full
 from btcore.sqlite_journal.mending import Hooks, Mender
 from btcore.sqlite_journal.newest import Newest
+from btcore.sqlite_journal.portions import Portions
 from btcore.sqlite_journal.tables.checksum import WrittenRows
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.meters import Meters
@@ -36,8 +37,11 @@ BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
 READ_CACHE = 256
-"""KiB of the file that the connection that reads keeps in memory: each sink reads an entry once. The one that writes
-keeps 2000, as SQLite does by itself: with less it writes pages of what is gathered before the commit, and again."""
+"""KiB of the file that the connection that reads keeps in memory: each sink reads an entry once."""
+
+WRITE_CACHE = 1024
+"""KiB that the one that writes keeps: what is gathered for one commit (`gathering.py`), and some more. With less, it
+writes pages before the commit, and a copy of each into a temporary file."""
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
 """Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
@@ -68,6 +72,7 @@ class OpenJournal:
         self._last = START
         self._meters = Meters()
         self._newest = Newest()
+        self._portions = Portions()
         self._mends = mends
         self._mender = Mender(file, self._hooks())
         try:
@@ -143,6 +148,7 @@ class OpenJournal:
         with ExitStack() as failing, self._guarded("open"):
             self._baseline_keys.forget()
             self._writer = self._connect(failing)
+            self._writer.execute(f"PRAGMA cache_size = -{WRITE_CACHE}")
             self._room = Room(self._file, self._writer)
             self._prepare()
             self._gathering = Gathering(self._file, self._writer, self._room.give_up, always_sync=self._always_sync)

@@ -33,6 +33,10 @@ MAX_UNSYNCED = 300.0
 MAX_TAIL = 256 << 10
 """Bytes of the tail with which it is committed."""
 
+MAX_INSERTED = 720 << 10
+"""Bytes of entries with which it is committed: as many pages as the connection keeps without writing any of them before
+(`connections.py`). What comes in a burst is not compressed, and takes four times as much there as in the tail."""
+
 MOST_TAIL = 4 << 20
 """Bytes of the tail above which nothing more is taken, where it cannot be committed."""
 
@@ -284,7 +288,8 @@ class Gathering:
         now = time.monotonic()
         if self._failed and now - self._failed < RETRY:
             return False
-        return now - self._since > MAX_AGE or self._tail.size > MAX_TAIL
+        is_much = self._tail.size > MAX_TAIL or self.dictionaries.bytes_inserted > MAX_INSERTED
+        return is_much or now - self._since > MAX_AGE
 
     def _commit_later(self) -> None:
         """Commit what is in the tail; a failure costs nothing, and is tried again."""

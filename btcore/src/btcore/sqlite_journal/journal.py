@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from btcore.errors import JournalFull, JournalNotReady, Unavailable
@@ -157,12 +158,13 @@ class SqliteJournal(OpenJournal):
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
         self._mender.raise_if_missing(after)
-        if found := self._newest.after(after, limit):
-            return found
+        if shared := self._newest.after(after, limit) or self._portions.after(after, limit):
+            return shared
+        found: Sequence[Entry] = ()
         if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
-            found, after = self._read_on(self._only_committed, after, limit)
+            found, after = self._portions.read(partial(self._read_on, self._only_committed), after, limit)
         if len(found) < limit and after < self._last:
-            found += self._read_on(self._snapshot, after, limit - len(found))[0]
+            found = [*found, *self._read_on(self._snapshot, after, limit - len(found))[0]]
         if not found and self._gathering.is_stuck:
             raise Unavailable(f"cannot read the journal {self._file}: the disk is full")
         return found
@@ -286,6 +288,7 @@ class SqliteJournal(OpenJournal):
                 done = restamp(self._writer, entries)
             self._mender.restamped(done)
             self._newest.forget()
+            self._portions.forget()
             self._gathering.commit()  # the tail has them as they were
 
     def source_checkpoint(self, source: str) -> str:
@@ -357,12 +360,14 @@ class SqliteJournal(OpenJournal):
     def _forget(self, sinks: Sequence[str], retention: Retention, begin: Callable[[], None]) -> Iterator[Forgotten]:
         for forgotten in forget(self._transaction, self._snapshot, sinks, retention, begin, is_full=self.is_full):
             self._newest.forget()
+            self._portions.forget()
             with self._writing:
                 self._measure()
             yield forgotten
 
     def inspect(self) -> Sequence[Damage]:
         """See whether the file is well, and mend what is not; and whether the disk has room, also for the reserve."""
+        self._portions.forget_unused()
         self._room.watch()
         if self._room.is_due:
             with self._writing:

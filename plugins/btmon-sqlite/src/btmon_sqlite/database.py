@@ -18,8 +18,10 @@ from btmon_sqlite.errors import translate_errors
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for another program's lock. The core tries again later anyway, and must be able to stop soon."""
 
-CACHE = 1024
-"""KiB of the file that is kept in memory: what a batch changes. By itself SQLite keeps 2000, which a backlog fills."""
+CACHE = 256
+"""KiB of the file that is kept in memory: rows come nearly in its order, so a page that is full is not changed again.
+
+By itself SQLite keeps 2000, which a backlog fills."""
 
 
 @define(eq=False)

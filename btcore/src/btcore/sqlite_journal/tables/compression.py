@@ -7,7 +7,7 @@ disk, so is the other. What is compressed by it is lost with it, and therefore i
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ MAX_DICTIONARIES = 512
 
 MAX_RATE = 100
 """Packets a second of which any is compressed: where more come, the processor is scarcer than what the disk bears."""
+
+ROW = 110
+"""Bytes of the file that an entry takes beside its packet, in its row and in the index."""
 
 LEVEL, WINDOW, MEMORY = 1, 12, 5
 """Of zlib: its level, how far it looks back (a power of two), and its memory.
@@ -55,16 +58,18 @@ class _Dictionary:
 
 
 class Dictionaries:
-    """The dictionaries of one transaction."""
+    """The dictionaries of one transaction; `bytes_inserted` is how many bytes of the file its entries take."""
 
     def __init__(self) -> None:
         """Begin with none."""
+        self.bytes_inserted = 0
         self._dictionaries: dict[str, _Dictionary] = {}
         self._second = self._in_second = 0
 
     def forget(self) -> None:
         """Forget all: the transaction has ended, or what was inserted in it was taken back."""
         self._dictionaries.clear()
+        self.bytes_inserted = 0
 
     def insert(self, entry: Entry, offset: Offset, insert: Callable[[Stored], bool]) -> bool:
         """Have an entry inserted at an offset, compressed where that pays; return whether it was not there before."""
@@ -74,6 +79,7 @@ class Dictionaries:
         stored = _compressed(entry.raw, dictionary) if dictionary else None
         if not insert(stored or Stored(entry.raw)):
             return False
+        self.bytes_inserted += ROW + len(stored.raw if stored else entry.raw)
         if dictionary and stored:
             dictionary.count += 1
             if dictionary.count >= MAX_OF_ONE:
@@ -81,6 +87,10 @@ class Dictionaries:
         elif not is_short and (dictionary or len(self._dictionaries) < MAX_DICTIONARIES):
             self._dictionaries[stream] = _Dictionary(offset, entry.raw)
         return True
+
+    def inserted_without(self, entries: Sequence[Entry]) -> None:
+        """Count entries that were inserted without this: their packets are stored as they came."""
+        self.bytes_inserted += sum([ROW + len(entry.raw) for entry in entries])
 
     def _within_span(self, stream: str, at: Offset) -> _Dictionary | None:
         """Return the dictionary of a stream for an entry at an offset; one that is too far from it is given up."""

@@ -106,6 +106,7 @@ def _insert(
     are_newest = _are_newest(entries, newest_key)
     if len(entries) >= MANY and (are_newest or _are_new(connection, entries)):
         kept = _insert_all(connection, entries, added, newest)
+        dictionaries.inserted_without(kept)
         count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
         return Appended(kept)
     return _insert_in_turn(connection, entries, added, dictionaries, newest)
@@ -116,6 +117,7 @@ def _insert_compressed(
 ) -> Entry:
     if dictionaries.are_too_many():
         connection.execute(INSERT, _values(offset, entry, added))
+        dictionaries.inserted_without((entry,))
         return with_offset(entry, offset)
 
     def insert_as(stored: Stored) -> bool:
@@ -142,6 +144,7 @@ def insert_at_offsets(
 
         if is_as_it_came:
             insert_as(Stored(entry.raw))
+            dictionaries.inserted_without((entry,))
         else:
             dictionaries.insert(entry, entry.offset, insert_as)
     try:
