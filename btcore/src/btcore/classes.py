@@ -220,7 +220,7 @@ class _Init:
 
     def __get__(self, instance: object, cls: type | None = None) -> Any:  # noqa: ANN401 - a method
         self._instances += 1
-        if instance is None or self._instances > FILLED:
+        if self._instances > FILLED or not isinstance(instance, self._cls):  # `inspect` asks, with the class or None
             return self._written().__get__(instance, cls)
         return partial(self._fill, instance)
 
