@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.journal import Checkpoint, Entry, Offset
+from btcore.journal.portions import Portions
 from btcore.sqlite_journal.journal import SqliteJournal
-from btcore.sqlite_journal.portions import Portions
 from btcore.testing.journal_entries import forget, make_entry, offsets_of
 
 KEPT = [Entry(offset, "source.test", "1", "ecm1220bin", b"x", offset=offset) for offset in range(1, 200) if offset % 7]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint
+from btcore.journal.portions import Portions
 from btcore.sqlite_journal.background_check import describe, is_damage, is_read_error, raise_if_damaged
 from btcore.sqlite_journal.baseline_keys import BaselineKeys
 from btcore.sqlite_journal.files.place import make_private
@@ -20,7 +21,6 @@ from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering, is_full
 from btcore.sqlite_journal.mending import Hooks, Mender
 from btcore.sqlite_journal.newest import Newest
-from btcore.sqlite_journal.portions import Portions
 from btcore.sqlite_journal.tables.checksum import WrittenRows
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.meters import Meters

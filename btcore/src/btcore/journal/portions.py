@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The portions that were read last from the file of the SQLite journal: sinks that catch up side by side read it once.
+"""The portions that were read last from a journal's file: sinks that catch up side by side read it once.
 
-They are given the same entries then, so what one of them makes of an entry the others need not. The newest entries are
-in `newest.py`; what is read from the file is in `journal.py`.
+They are given the same entries then, so what one of them makes of an entry the others need not. How the file is read is
+the journal's.
 """
 
 from bisect import bisect_right
