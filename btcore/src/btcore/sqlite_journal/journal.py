@@ -160,7 +160,7 @@ class SqliteJournal(OpenJournal):
         self._mender.raise_if_missing(after)
         if shared := self._newest.after(after, limit) or self._portions.after(after, limit):
             return shared
-        found: Sequence[Entry] = ()
+        found: Sequence[Entry] = []
         if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
             found, after = self._portions.read(partial(self._read_on, self._only_committed), after, limit)
         if len(found) < limit and after < self._last:
