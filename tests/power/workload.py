@@ -20,9 +20,10 @@ from power.recorder import Recorder
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
-from btcore.sqlite_journal import gathering, mending, recovery, waiting
+from btcore.sqlite_journal import gathering, mending, recovery
 from btcore.sqlite_journal.files import mapping, open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables import waiting
 
 FILE = "journal.db"
 SINKS = ("sink.roof", "sink.hourly")

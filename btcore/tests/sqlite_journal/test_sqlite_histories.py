@@ -15,7 +15,8 @@ from helpers.journal_death import MortalJournal
 from helpers.journal_entries import raw_entry
 
 from btcore.journal import Baseline, Checkpoint, Entry, Offset
-from btcore.sqlite_journal import gathering, waiting
+from btcore.sqlite_journal import gathering
+from btcore.sqlite_journal.tables import waiting
 
 SINK = "sink.roof"
 SOURCE = "source.old"

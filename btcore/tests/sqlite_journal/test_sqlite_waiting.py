@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Entry, Retention
 from btcore.sqlite_journal.journal import SqliteJournal
-from btcore.sqlite_journal.waiting import LARGEST, MOST, may_wait
+from btcore.sqlite_journal.tables.waiting import LARGEST, MOST, may_wait
 
 
 @pytest.fixture

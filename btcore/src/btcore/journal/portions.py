@@ -50,7 +50,9 @@ class Portions:
         return ()
 
     def read(self, read: Read, after: Offset, limit: int) -> tuple[Sequence[Entry], Offset]:
-        """Do what `read` does, unless another thread has read them meanwhile."""
+        """Do what `read` does, unless they, or the first of them, were read of late, or by another thread meanwhile."""
+        if known := self.after(after, limit):
+            return known, known[-1].offset
         with self._turn:
             if known := self.after(after, limit):
                 return known, known[-1].offset

@@ -3,7 +3,7 @@
 
 Each change is in the tail (`tail.py`) before it counts as done, so the death of the process costs none: whoever
 opens the journal next does them again, also where its file is a new one by then. The connection that has the
-transaction open sees them all, but for entries that wait to be inserted together (`waiting.py`).
+transaction open sees them all, but for entries that wait to be inserted together (`tables/waiting.py`).
 """
 
 import errno
@@ -21,7 +21,7 @@ from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.compression import Dictionaries
 from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY, with_offset
 from btcore.sqlite_journal.tables.records import BROKEN, encode_entries, replay
-from btcore.sqlite_journal.waiting import Waiting, may_wait
+from btcore.sqlite_journal.tables.waiting import Waiting, may_wait
 from btcore.text import either
 
 MAX_AGE = 900.0

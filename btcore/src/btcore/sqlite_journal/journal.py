@@ -158,16 +158,26 @@ class SqliteJournal(OpenJournal):
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
         self._mender.raise_if_missing(after)
-        if shared := self._newest.after(after, limit) or self._portions.after(after, limit):
-            return shared
-        found: Sequence[Entry] = []
-        if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
-            found, after = self._portions.read(partial(self._read_on, self._only_committed), after, limit)
+        if known := self._newest.after(after, limit):
+            return known
+        found, after = self._read_committed(after, limit)
         if len(found) < limit and after < self._last:
-            found = [*found, *self._read_on(self._snapshot, after, limit - len(found))[0]]
+            found += self._read_on(self._snapshot, after, limit - len(found))[0]
         if not found and self._gathering.is_stuck:
             raise Unavailable(f"cannot read the journal {self._file}: the disk is full")
         return found
+
+    def _read_committed(self, after: Offset, limit: int) -> tuple[list[Entry], Offset]:
+        """Do what `_read_on` does, of what is committed: the meters do not wait for that, and sinks share it."""
+        read = partial(self._read_on, self._only_committed)
+        found: list[Entry] = []
+        while len(found) < limit and after < self._gathering.committed_to:
+            portion, looked_at = self._portions.read(read, after, limit)
+            if not portion:
+                break
+            found += portion[: limit - len(found)]  # the rest of it is there for what is read next
+            after = looked_at if found[-1] is portion[-1] else found[-1].offset
+        return found, after
 
     def _read_on(
         self, connected: Callable[[], AbstractContextManager[sqlite3.Connection]], after: Offset, limit: int
