@@ -127,6 +127,11 @@ def test_a_slot_of_five_minutes_that_is_wrong_is_found() -> None:
     assert f"slot {middle} is missing" in wrong(
         attrs.evolve(given, slots={end: count for end, count in slots.items() if end != middle})
     )
+    newest = max(one.key for one in given.kept if one.serial == given.slots_of)
+    due = [end for end in slots if end * 1_000_000 + 60_000_000 <= newest]
+    assert len(slots) - len(due) in (1, 2)
+    assert wrong(attrs.evolve(given, slots={end: slots[end] for end in due})) == ""
+    assert f"slot {due[-1]} is missing" in wrong(attrs.evolve(given, slots={end: slots[end] for end in due[:-1]}))
 
 
 def test_the_same_seed_makes_the_same_schedule_and_the_same_packets() -> None:

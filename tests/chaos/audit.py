@@ -13,6 +13,9 @@ from chaos.stores import Identity, Stored
 
 SLOT = 300
 
+WAITED = 60_000_000
+"""Microseconds after the end of a slot for which a meter that has not reached it is waited for."""
+
 
 @attrs.frozen
 class Kept:
@@ -183,15 +186,18 @@ def _wrong(line: Line, lost: int) -> Iterator[str]:
 
 
 def _wrong_slots(facts: Facts, by_raw: Mapping[bytes, Packet]) -> Iterator[str]:
-    """Yield what is wrong with the counter of each slot at PVOutput; the last slot is perhaps not over."""
+    """Yield what is wrong with the counter of each slot at PVOutput; the last one is perhaps not over.
+
+    For a minute after its end a slot may wait for a meter that has not reached it, as one that was just restarted.
+    """
     if facts.slots is None or facts.lost:
         return
     expected = expected_slots(facts, by_raw)
-    last = max(expected, default=0)
+    newest = max((one.key for one in facts.kept if one.serial == facts.slots_of), default=0)
     for end, count in sorted(expected.items()):
         if end in facts.slots and abs(facts.slots[end] - count) > 1:
             yield f"pvoutput: slot {end} has {facts.slots[end]} Wh, expected {count:.1f}"
-        elif end not in facts.slots and end != last:
+        elif end not in facts.slots and end * 1_000_000 + WAITED <= newest:
             yield f"pvoutput: slot {end} is missing"
     yield from (f"pvoutput: slot {end} was never measured" for end in facts.slots if end not in expected)
 
