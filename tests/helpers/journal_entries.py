@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 
 from btcore import Reading, pack
-from btcore.journal import DeadLetter, Entry
+from btcore.journal import DeadLetter, Entry, Journal
 from helpers.packets import DECODERS, METER, packet
 from helpers.times import NOON, SECOND, START
 
@@ -33,6 +33,14 @@ def readings_of(entries: Sequence[Entry]) -> list[Reading]:
 def raw_entry(key: int, raw: bytes = b"", serial: str = METER) -> Entry:
     """Make an entry whose packet is any bytes: those of its key, where none are given."""
     return Entry(key, "panel", serial, "ecm1220bin", raw or str(key).encode())
+
+
+def fill(journal: Journal, count: int, *, first: int = 0) -> list[bytes]:
+    """Append so many entries, one by one; return their packets."""
+    raws = [b"%d" % n * 40 for n in range(first, first + count)]
+    for n, raw in enumerate(raws, first):
+        journal.append([raw_entry(n, raw)])
+    return raws
 
 
 def dead_letter(sink: str, *places: int) -> DeadLetter:

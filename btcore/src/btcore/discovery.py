@@ -99,10 +99,13 @@ class Installed:
         cls: type = self.load_object()
         self._guarded(lambda: self._check_class(cls), "cannot be inspected")
         self._guarded(lambda: packet_formats(cls), "declares invalid packet formats")
-        if self._guarded(lambda: plain_hooks(cls), "has a hook with a wrong signature") is None:
-            for caller in self._guarded(lambda: _callers(cls), "has a hook with a wrong signature"):
+        hooks = self._guarded(lambda: plain_hooks(cls), "has a hook with a wrong signature")
+        if hooks is None:
+            callers = self._guarded(lambda: _callers(cls), "has a hook with a wrong signature")
+            for caller in callers:
                 self._check_hook(caller)
-        if KIND_HOOKS["source"] in hooks_of(cls):
+            hooks = {caller.name: () for caller in callers}
+        if KIND_HOOKS["source"] in hooks:
             self._guarded(lambda: origin_of(cls), "declares an invalid origin")
             self._guarded(lambda: needed_decoders(cls), "names its decoders wrongly")
         return cls

@@ -268,12 +268,16 @@ def light_setting(
 
     attrs would take what this returns for a default.
     """
-    metadata = {"help": help, "choices": tuple(choices), "example": example}
     made: Any = field
+    return made(**_options(default, factory, validator, help=help, choices=tuple(choices), example=example))
+
+
+def _options(default: Any, factory: Any, validator: Any, **metadata: object) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Return what a field is told of a setting."""
+    given: dict[str, Any] = {} if default is NOTHING else {"default": default}
     if factory is not None:
-        return made(factory=factory, metadata=metadata, validator=validator)
-    given = {} if default is NOTHING else {"default": default}
-    return made(**given, metadata=metadata, validator=validator)
+        given = {"factory": factory}
+    return {**given, "metadata": metadata, "validator": validator}
 
 
 def setting(
@@ -295,11 +299,8 @@ def setting(
     """
     import attrs  # noqa: PLC0415 - a plugin without attrs has the `setting` of `btcore.light`
 
-    metadata = {"help": help, "choices": tuple(choices), "example": example}
-    if factory is not None:
-        return attrs.field(factory=factory, metadata=metadata, validator=validator)
-    given = attrs.NOTHING if default is NOTHING else default
-    return attrs.field(default=given, metadata=metadata, validator=validator)
+    made: Any = attrs.field
+    return made(**_options(default, factory, validator, help=help, choices=tuple(choices), example=example))
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, light_setting, field))

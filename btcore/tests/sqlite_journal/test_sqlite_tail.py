@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import attrs
 import pytest
 from helpers.journal_death import MortalJournal, open_mortal
-from helpers.journal_entries import raw_entry
+from helpers.journal_entries import fill, raw_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,14 +42,6 @@ def committed(folder: Path) -> int:
     from helpers.database_rows import table_rows  # noqa: PLC0415
 
     return int(table_rows(folder / "journal.db", "entry", "count(*)")[0][0])
-
-
-def fill(journal: SqliteJournal, count: int, *, first: int = 0) -> list[bytes]:
-    """Append so many entries, one by one; return their packets."""
-    raws = [b"%d" % n * 40 for n in range(first, first + count)]
-    for n, raw in enumerate(raws, first):
-        journal.append([raw_entry(n, raw)])
-    return raws
 
 
 def raws(journal: SqliteJournal) -> list[bytes]:

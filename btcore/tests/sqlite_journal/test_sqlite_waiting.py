@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from helpers.journal_death import MortalJournal, open_mortal
-from helpers.journal_entries import raw_entry
+from helpers.journal_entries import fill, raw_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,14 +25,6 @@ def journal(tmp_path: Path) -> Iterator[MortalJournal]:
     """Return an empty journal whose process can die."""
     with closing(open_mortal(tmp_path)) as opened:
         yield opened
-
-
-def fill(journal: SqliteJournal, count: int, *, first: int = 0) -> list[bytes]:
-    """Append so many entries, one by one; return their packets."""
-    raws = [b"%d" % n * 40 for n in range(first, first + count)]
-    for n, raw in enumerate(raws, first):
-        journal.append([raw_entry(n, raw)])
-    return raws
 
 
 def raws(journal: SqliteJournal) -> list[bytes]:

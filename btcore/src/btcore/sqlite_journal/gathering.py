@@ -127,10 +127,8 @@ class Gathering:
     def _insert_waiting(self) -> None:
         try:
             self._waiting.insert(self._connection, self.dictionaries)
-        except BaseException as error:  # all that is gathered is taken back, and done again by the tail
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            self._failed = time.monotonic()
+        except BaseException as error:
+            self._take_back()
             if is_full(error):
                 self._on_full()
             raise
@@ -181,7 +179,7 @@ class Gathering:
             return None
         kept = [with_offset(entry, offset) for offset, entry in enumerate(entries, last + 1)]
         record = encode_entries(kept, added)
-        if len(record) > MAX_RECORD or not self._write(record, kept[-1].offset, sync=self._always_sync):
+        if not self._is_gathered(record, kept[-1].offset, sync=self._always_sync):
             return None
         self._last, self._last_key = kept[-1].offset, kept[-1].key
         self._waiting.add(kept, added, self.dictionaries)
@@ -208,7 +206,7 @@ class Gathering:
     def _end_change(self, record: list[bytes], *, durable: bool) -> None:
         sync = durable and self._always_sync
         try:
-            is_gathered = self._is_gathered(record[0], sync=sync) if record else False
+            is_gathered = bool(record) and self._is_gathered(record[0], self.newest_offset(), sync=sync)
             self._connection.execute("RELEASE change")
         except BaseException as error:
             self._fail_change(error)
@@ -222,8 +220,8 @@ class Gathering:
         self.forget_newest()
         self._undo(error)
 
-    def _is_gathered(self, record: bytes, *, sync: bool) -> bool:
-        return len(record) <= MAX_RECORD and self._write(record, self.newest_offset(), sync=sync)
+    def _is_gathered(self, record: bytes, newest: Offset, *, sync: bool) -> bool:
+        return len(record) <= MAX_RECORD and self._write(record, newest, sync=sync)
 
     def _write(self, record: bytes, newest: Offset, *, sync: bool) -> bool:
         """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
@@ -275,12 +273,16 @@ class Gathering:
         if is_full(error):
             self._give_up_reserve()
 
-    def _give_up_reserve(self) -> None:
-        """Make room on a full disk; what is gathered is taken back for that, and done again."""
+    def _take_back(self) -> None:
+        """Take back all that is gathered: it is in the tail, and done again with the next change."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-            self._failed = time.monotonic()
+        self._failed = time.monotonic()
         self.dictionaries.forget()
+
+    def _give_up_reserve(self) -> None:
+        """Make room on a full disk; what is gathered is taken back for that, and done again."""
+        self._take_back()
         self._on_full()
 
     @property
