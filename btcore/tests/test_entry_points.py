@@ -3,12 +3,14 @@
 
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from helpers.distributions import install_distribution
 
+from btcore import entry_points
 from btcore.entry_points import EntryPoint, distributions
 
 GROUPS = ("btcore.plugins", "btcore.commands", "console_scripts", "pytest11")
@@ -51,3 +53,54 @@ def test_a_value_that_names_nothing_is_an_error() -> None:
     """The error shows what was expected."""
     with pytest.raises(ValueError, match="expected module:name, found 'a b c'"):
         EntryPoint("group", "name", "a b c").load()
+
+
+MEETING = """
+import threading
+left_begun, right_begun, is_let_go = threading.Event(), threading.Event(), threading.Event()
+"""
+
+MODULE = """
+from {folder} import meeting
+meeting.{me}_begun.set()
+IS_BESIDE_THE_OTHER = meeting.{other}_begun.wait(0.5) and not hasattr(meeting, "{other}_ended")
+meeting.{me}_ended = True
+"""
+
+
+def make_modules(folder: Path, name: str, **texts: str) -> None:
+    """Write a package of modules."""
+    (folder / name).mkdir()
+    for module, text in {"__init__": "", "meeting": MEETING, **texts}.items():
+        (folder / name / f"{module}.py").write_text(text)
+
+
+def test_two_threads_import_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two threads load at once is not imported side by side, where modules that need one another are half made."""
+    make_modules(
+        tmp_path,
+        "two_at_once",
+        left=MODULE.format(folder="two_at_once", me="left", other="right"),
+        right=MODULE.format(folder="two_at_once", me="right", other="left"),
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = [
+        EntryPoint("btcore.plugins", name, f"two_at_once.{name}:IS_BESIDE_THE_OTHER") for name in ("left", "right")
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(EntryPoint.load, entries)) == [False, False]
+
+
+def test_an_import_that_hangs_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that does not come to its end keeps nobody else from being imported."""
+    hangs = "from hanging_one import meeting\nmeeting.left_begun.set()\nmeeting.is_let_go.wait(60)\n"
+    make_modules(tmp_path, "hanging_one", left=hangs, right="SEEN = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(entry_points, "WAIT", 0.05)
+    meeting = EntryPoint("btcore.plugins", "meeting", "hanging_one.meeting").load()
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(EntryPoint("btcore.plugins", "left", "hanging_one.left").load)
+        assert meeting.left_begun.wait(60)
+        assert EntryPoint("btcore.plugins", "right", "hanging_one.right:SEEN").load() is True
+        assert not left.done()
+        meeting.is_let_go.set()

@@ -12,12 +12,19 @@ from collections.abc import Iterator
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from threading import RLock
+from types import ModuleType
 from typing import Any
 
 from btcore.classes import frozen
 
 _VALUE = re.compile(r"([\w.]+)\s*(?::\s*([\w.]+)\s*)?(?:\[.*\]\s*)?")
 """A module, and what in it (PyPA's specification of entry points)."""
+
+WAIT = 2.0
+"""Seconds for which an import waits for one that has begun. One that hangs must not stop the others."""
+
+_one_at_a_time = RLock()
 
 
 @frozen
@@ -33,8 +40,18 @@ class EntryPoint:
         found = _VALUE.fullmatch(self.value)
         if found is None:
             raise ValueError(f"expected module:name, found {self.value!r:.80}")
-        module = import_module(found[1])
+        module = _import(found[1])
         return attrgetter(found[2])(module) if found[2] else module
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module; not beside another thread's: modules that need one another would be seen half made."""
+    is_alone = _one_at_a_time.acquire(timeout=WAIT)
+    try:
+        return import_module(name)
+    finally:
+        if is_alone:
+            _one_at_a_time.release()
 
 
 @frozen
