@@ -37,6 +37,8 @@ SECONDS = "secs"
 CALCULATED = ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total")
 """The units of what is calculated of a channel: `ch1_w` and so on. No measured number may have such a label."""
 
+_CALCULATED_ENDS = tuple(f"_{unit}" for unit in CALCULATED)
+
 _NUMBERS = frozenset({int, float, type(None)})
 _LARGEST = 1 << 63
 """Integers below this, and not below its negative, fit into a database."""
@@ -292,6 +294,7 @@ def _check_seconds(bits: object, labels: tuple[str, ...]) -> None:
 
 def _check_channels(channels: tuple[Channel, ...], in_order: tuple[str, ...]) -> None:
     labels = frozenset(in_order)
+    calculated = {label for label in in_order if label.endswith(_CALCULATED_ENDS)}  # nearly always none
     for channel in channels:
         if not isinstance(channel, Channel):
             raise TypeError(f"channels: expected Channels, found {describe_type(channel)}")
@@ -300,8 +303,8 @@ def _check_channels(channels: tuple[Channel, ...], in_order: tuple[str, ...]) ->
                 raise ValueError(
                     f'channel "{channel.name}" counts by the label "{label}", which the format does not have'
                 )
-        for label in (f"{channel.name}_{unit}" for unit in CALCULATED):
-            if label in labels:
+        for label in [f"{channel.name}{end}" for end in _CALCULATED_ENDS] if calculated else ():
+            if label in calculated:
                 what = f'the label "{label}" is that of what is calculated of channel "{channel.name}"'
                 raise ValueError(f"{what}; give what the meter measures another one")
     if twice := _twice(channel.name for channel in channels):

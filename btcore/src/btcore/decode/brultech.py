@@ -176,27 +176,35 @@ def _clock(layout: Layout) -> Callable[[bytes], datetime | None]:
     return clock
 
 
-def _numbered(pattern: str, count: int) -> list[str]:
-    return [pattern.format(i) for i in range(1, count + 1)]
+def _numbered(pattern: str, count: int) -> tuple[str, ...]:
+    return tuple(pattern.format(i) for i in range(1, count + 1))
+
+
+_NAMES, _ABSOLUTE, _POLARIZED, _CURRENTS = (_numbered(f"ch{{}}{end}", 48) for end in ("", "_aws", "_pws", "_a"))
+_AUXILIARIES, _AUXILIARY_COUNTERS = _numbered("aux{}", 5), _numbered("aux{}_ws", 5)
+_PULSES, _SENSORS = _numbered("p{}", 4), _numbered("t{}", 8)
+"""What formats have many of. All take their names and channels of these: to make them for each takes 1 ms."""
+
+_ONE_WAY, _BOTH_WAYS = tuple(map(Channel, _NAMES, _ABSOLUTE)), tuple(map(Channel, _NAMES, _ABSOLUTE, _POLARIZED))
+_AUXILIARY = tuple(
+    Channel(name, counter, None, 32, directional=False)
+    for name, counter in zip(_AUXILIARIES, _AUXILIARY_COUNTERS, strict=True)
+)
+
+
+def _energy_counters(layout: Layout) -> tuple[str, ...]:
+    return _ABSOLUTE[: layout.channels] + (_POLARIZED[: layout.channels] if layout.polarized else ())
 
 
 def _labels(layout: Layout) -> tuple[str, ...]:
-    labels = ["volts", "secs"] if layout.gem else ["volts", "secs", "flag"]
-    labels += _numbered("ch{}_aws", layout.channels)
-    labels += _numbered("ch{}_pws", layout.channels) if layout.polarized else []
-    labels += _numbered("ch{}_a", layout.channels)
-    labels += [*_numbered("aux{}_ws", layout.aux), "aux5_volts"] if layout.aux else []
-    labels += _numbered("p{}", 4) + _numbered("t{}", 8) if layout.gem else []
-    return tuple(labels)
+    circuits = _energy_counters(layout) + _CURRENTS[: layout.channels]
+    if layout.gem:
+        return ("volts", "secs", *circuits, *_PULSES, *_SENSORS)
+    return ("volts", "secs", "flag", *circuits, *((*_AUXILIARY_COUNTERS, "aux5_volts") if layout.aux else ()))
 
 
 def _channels(layout: Layout) -> tuple[Channel, ...]:
-    circuits = [
-        Channel(name, f"{name}_aws", f"{name}_pws" if layout.polarized else None)
-        for name in _numbered("ch{}", layout.channels)
-    ]
-    aux = [Channel(name, f"{name}_ws", None, 32, directional=False) for name in _numbered("aux{}", layout.aux)]
-    return tuple(circuits + aux)
+    return (_BOTH_WAYS if layout.polarized else _ONE_WAY)[: layout.channels] + _AUXILIARY[: layout.aux]
 
 
 def _format(layout: Layout) -> Format:
@@ -206,7 +214,7 @@ def _format(layout: Layout) -> Format:
         channels=_channels(layout),
         unpack=_unpack_gem(layout) if layout.gem else _unpack_ecm_1240 if layout.aux else _unpack_ecm_1220,
         clock=_clock(layout) if layout.clock else None,
-        pulses=_numbered("p{}", 4 if layout.gem else 0),
+        pulses=_PULSES if layout.gem else (),
         reset_label=None if layout.gem else "flag",
         reset_mask=0 if layout.gem else 0b111,  # the upper bits are polarity
         family="gem" if layout.gem else "ecm",
@@ -293,9 +301,7 @@ def _integer(values: Mapping[str, Number], label: str, scale: int = 1) -> int:
 
 
 def _energies(layout: Layout, values: Mapping[str, Number]) -> bytes:
-    labels = _numbered("ch{}_aws", layout.channels)
-    labels += _numbered("ch{}_pws", layout.channels) if layout.polarized else []
-    return b"".join(_integer(values, label).to_bytes(5, "little") for label in labels)
+    return b"".join(_integer(values, label).to_bytes(5, "little") for label in _energy_counters(layout))
 
 
 def _pack_ecm(
@@ -310,7 +316,7 @@ def _pack_ecm(
         _integer(values, "secs").to_bytes(3, "little"),
     ]
     if layout.aux:
-        parts += [struct.pack("<I", _integer(values, label)) for label in _numbered("aux{}_ws", layout.aux)]
+        parts += [struct.pack("<I", _integer(values, label)) for label in _AUXILIARY_COUNTERS]
         parts.append(struct.pack("<H", _integer(values, "aux5_volts")))
     return b"".join(parts)
 
@@ -328,12 +334,10 @@ def _pack_gem(layout: Layout, serial: str, values: Mapping[str, Number], clock: 
         struct.pack(">H", int(serial[-5:])),
         spare[:1].ljust(1, b"\0"),
         bytes([int(serial[:-5] or 0)]),
-        struct.pack(
-            f"<{layout.channels}H", *(_integer(values, label, 50) for label in _numbered("ch{}_a", layout.channels))
-        ),
+        struct.pack(f"<{layout.channels}H", *(_integer(values, label, 50) for label in _CURRENTS[: layout.channels])),
         _integer(values, "secs").to_bytes(3, "little"),
-        b"".join(_integer(values, label).to_bytes(3, "little") for label in _numbered("p{}", 4)),
-        b"".join(_pack_temperature(values.get(label)) for label in _numbered("t{}", 8)),
+        b"".join(_integer(values, label).to_bytes(3, "little") for label in _PULSES),
+        b"".join(_pack_temperature(values.get(label)) for label in _SENSORS),
         bytes(layout.spare),
     ]
     if layout.clock:
