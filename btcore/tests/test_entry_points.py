@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entry points of installed distributions: those that importlib.metadata finds."""
 
+import os
+import shutil
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,39 @@ def test_a_distribution_within_a_zip_file_is_found(tmp_path: Path, monkeypatch: 
             packed.write(file, file.relative_to(folder))
     monkeypatch.setattr(sys, "path", [str(archive), *sys.path])
     assert "stranger-zipped" in [one.name for one in distributions("btcore.plugins")]
+
+
+@pytest.mark.parametrize("age", [0.0, 3600.0])
+def test_what_is_installed_and_removed_meanwhile_is_known(
+    age: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is read again when it has changed, also where that was just now."""
+
+    def found() -> list[str]:
+        return [one.name for one in distributions("btcore.plugins")]
+
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    install_distribution(tmp_path, "stranger-first", "One = 1", {"one": "One"})
+    changed = tmp_path.stat().st_mtime - age
+    os.utime(tmp_path, (changed, changed))
+    assert found() == ["stranger-first"]
+    install_distribution(tmp_path, "stranger-second", "Two = 2", {"two": "Two"})
+    assert sorted(found()) == ["stranger-first", "stranger-second"]
+    shutil.rmtree(tmp_path / "stranger_first-1.0.dist-info")
+    assert found() == ["stranger-second"]
+
+
+def test_an_egg_info_is_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a source folder has is changed in its place, so that the folder does not tell."""
+    info = tmp_path / "stranger.egg-info"
+    info.mkdir()
+    (info / "PKG-INFO").write_text("Name: stranger\nVersion: 1\n\nIt says\nName: nothing\n")
+    (info / "entry_points.txt").write_text("[btcore.plugins]\none = pathlib:Path\n")
+    os.utime(tmp_path, (0, 0))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert [entry.name for one in distributions("btcore.plugins") for entry in one.entries] == ["one"]
+    (info / "entry_points.txt").write_text("[btcore.plugins]\ntwo = pathlib:Path\n")
+    assert [entry.name for one in distributions("btcore.plugins") for entry in one.entries] == ["two"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ such as a distribution within a zip file, it is asked.
 import os
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from itertools import takewhile
 from operator import attrgetter
-from pathlib import Path
 from threading import RLock
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,11 @@ WAIT = 2.0
 """Seconds for which an import waits for one that has begun. One that hangs must not stop the others."""
 
 _one_at_a_time = RLock()
+
+_RECENT = 1_000_000_000
+"""Nanoseconds within which a folder may have changed twice and show one time."""
+
+_read: dict[str, tuple[int, Sequence[tuple[str, str]]]] = {}
 
 
 @frozen
@@ -65,27 +71,45 @@ class Distribution:
 
 def distributions(group: str) -> Iterator[Distribution]:
     """Yield the distributions with entry points of a group, in the order of the path."""
-    folders = [Path(one) for one in sys.path]
-    if any(folder.is_file() for folder in folders):
+    if any(map(os.path.isfile, sys.path)):
         yield from _by_importlib(group)
         return
-    for folder in folders:
-        yield from _in_folder(folder, group)
+    for folder in sys.path:
+        for info, text in _texts(folder or "."):
+            try:
+                entries = tuple(_entries(text, group))
+                if entries:
+                    yield Distribution(*_name_and_version(info), entries)
+            except (OSError, ValueError):  # a distribution that is half there is not ours to judge
+                continue
 
 
-def _in_folder(folder: Path, group: str) -> Iterator[Distribution]:
+def _texts(folder: str) -> Sequence[tuple[str, str]]:
+    """Return each distribution of a folder that has entry points: where it is, and their text.
+
+    A start asks for three groups. What was read is kept until the folder changes; not where that is a moment ago, as
+    the next change might have the same time, nor beside an `.egg-info`, which is changed in its place.
+    """
     try:
+        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - Path takes a tenth of a start here
+        if folder in _read and _read[folder][0] == changed:
+            return _read[folder][1]
         with os.scandir(folder) as found:
-            infos = [folder / one.name for one in found if one.name.endswith((".dist-info", ".egg-info"))]
+            infos = [one.path for one in found if one.name.endswith((".dist-info", ".egg-info"))]
     except OSError:
-        return
-    for info in infos:
-        try:
-            entries = tuple(_entries((info / "entry_points.txt").read_text(encoding="utf-8"), group))
-            if entries:
-                yield Distribution(*_name_and_version(info), entries)
-        except (OSError, ValueError):  # a distribution that is half there is not ours to judge
-            continue
+        return ()
+    texts = [(info, text) for info in infos if (text := _text(info))]
+    if time.time_ns() - changed > _RECENT and not any(info.endswith(".egg-info") for info in infos):
+        _read[folder] = changed, texts
+    return texts
+
+
+def _text(info: str) -> str:
+    try:
+        with open(f"{info}/entry_points.txt", encoding="utf-8") as file:  # noqa: PTH123 - as above
+            return file.read()
+    except (OSError, ValueError):
+        return ""
 
 
 def _entries(text: str, group: str) -> Iterator[EntryPoint]:
@@ -98,13 +122,15 @@ def _entries(text: str, group: str) -> Iterator[EntryPoint]:
             yield EntryPoint(group, name.strip(), value.strip())
 
 
-def _name_and_version(info: Path) -> tuple[str, str]:
+def _name_and_version(info: str) -> tuple[str, str]:
     """Return the name and the version that a distribution says. Raises OSError, ValueError."""
-    file = info / ("METADATA" if info.suffix == ".dist-info" else "PKG-INFO")
-    head, _, _ = file.read_text(encoding="utf-8").partition("\n\n")
-    fields = {
-        name: value.strip() for name, colon, value in (line.partition(":") for line in head.splitlines()) if colon
-    }
+    file = f"{info}/{'METADATA' if info.endswith('.dist-info') else 'PKG-INFO'}"
+    fields = {}
+    with open(file, encoding="utf-8") as lines:  # noqa: PTH123 - as above
+        for line in takewhile(str.strip, lines):  # up to the description, which is long
+            name, colon, value = line.partition(":")
+            if colon:
+                fields[name] = value.strip()
     if "Name" not in fields or "Version" not in fields:
         raise ValueError(f"{file} has no name or no version")
     return fields["Name"], fields["Version"]
