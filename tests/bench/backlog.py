@@ -21,6 +21,7 @@ from bench.program import (
     stored,
     wait_for_row,
 )
+from bench.reference import beside, row, speed
 from bench.rows import Must, Row
 from bench.timing import Spread, memory_of, used_by
 
@@ -156,13 +157,13 @@ def wait_for_rows(file: Path, rows: int) -> None:
 def rows(entries: int) -> list[Row]:
     """Measure all."""
     found = [
-        Row(
+        row(
             "bulk: a capture to samples, no value asked",
             "/s",
-            Spread.of([bulk(5000, all_values=False) for _ in range(3)]),
+            [beside(lambda: bulk(5000, all_values=False)) for _ in range(3)],
             Must(20_000),
         ),
-        Row("the same, all values", "/s", Spread.of([bulk(5000, all_values=True) for _ in range(3)])),
+        row("the same, all values", "/s", [beside(lambda: bulk(5000, all_values=True)) for _ in range(3)]),
         Row(
             "growth by a day's load, with 7 days' backlog",
             "MB",
@@ -171,10 +172,11 @@ def rows(entries: int) -> list[Row]:
         ),
     ]
     for sinks in (1, 4):
+        before = speed()
         rate, memory, waits = catching_up(entries, sinks)
         what = f"catching up {entries:,} readings, {sinks} sink{'s' if sinks > 1 else ''}"
         found += [
-            Row(what, "/s", Spread.of([rate])),
+            row(what, "/s", [(rate, (before + speed()) / 2)]),
             Row("memory meanwhile, above that of a start", "MB", Spread.of([memory])),
             Row(
                 "a live packet meanwhile, until another sink has it",

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from bench.micro import ECM, START, decoders
 from bench.program import packet
+from bench.reference import beside, row
 from bench.rows import Must, Row
 from bench.timing import Spread, seconds_each
 
@@ -43,8 +44,8 @@ def fill(made: SqliteJournal, entries: int) -> None:
         made.append([make_entry(number) for number in range(first, min(first + PORTION, entries))])
 
 
-def append_rates(rounds: int = 5) -> list[float]:
-    """Return how many packets a second are appended, one at a time."""
+def append_rates(rounds: int = 5) -> list[tuple[float, float]]:
+    """Return how many packets a second are appended, one at a time, with the speed of the machine beside each."""
     with journal() as made:
         numbers = iter(range(1 << 40))
         raw = packet(7, 0)
@@ -52,7 +53,7 @@ def append_rates(rounds: int = 5) -> list[float]:
         def work() -> int:
             return len(made.append([make_entry(next(numbers), raw, "gem48ptbin")]).kept)
 
-        return [1 / seconds_each(work) for _ in range(rounds)]
+        return [beside(lambda: 1 / seconds_each(work)) for _ in range(rounds)]
 
 
 def longest_waits(entries: int) -> tuple[float, float]:
@@ -97,7 +98,7 @@ def rows(entries: int = BACKLOG) -> list[Row]:
     """Measure all."""
     waits = [longest_waits(entries) for _ in range(3)]
     return [
-        Row("journal, a packet at a time", "/s", Spread.of(append_rates()), Must(30_000)),
+        row("journal, a packet at a time", "/s", append_rates(), Must(30_000)),
         Row(
             f"longest wait of an append beside trimming {entries:,} entries",
             "ms",

@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.program import Load, Start, Used, lateness, lines, measure, start
+from bench.program import Load, Start, lateness, lines, measure, start
+from bench.reference import beside, row
 from bench.rows import Must, Row
 from bench.timing import Spread
 
@@ -30,33 +31,33 @@ def describe(load: Load) -> str:
     return f"TCP to SQLite {load.schema}, {meters}, {load.sinks} sink{'s' if load.sinks > 1 else ''}"
 
 
-def per_second(used: list[Used]) -> Spread:
-    """Return packets for a second of the processor."""
-    return Spread.of([1 / one.seconds_each for one in used])
+def per_second(load: Load) -> tuple[float, float]:
+    """Return packets for a second of the processor, and the speed of the machine."""
+    return beside(lambda: 1 / measure(load).seconds_each)
 
 
 def throughput(rounds: int) -> list[Row]:
     """Measure all loads, in turns."""
-    found = [[measure(load) for load, _ in LOADS] for _ in range(rounds)]
-    return [
-        Row(describe(load), "/s", per_second([one[at] for one in found]), must) for at, (load, must) in enumerate(LOADS)
-    ]
+    found = [[per_second(load) for load, _ in LOADS] for _ in range(rounds)]
+    return [row(describe(load), "/s", [one[at] for one in found], must) for at, (load, must) in enumerate(LOADS)]
 
 
 def starts(rounds: int) -> list[Row]:
     """Measure starts, with one sink and with eleven."""
-    found = [start(PLAIN.site) for _ in range(rounds)]
+    found: list[Start] = []
+    times = [beside(lambda: _ms_of_start(found)) for _ in range(rounds)]
     more = [start(Load(sinks=11, flush="60s").site) for _ in range(rounds)]
     each = [(other.memory - one.memory) / 10 for one, other in zip(found, more, strict=True)]
     return [
-        Row("start until it listens, tcp-server and sqlite", "ms", _ms(found), Must(100, is_cost=True)),
+        row("start until it listens, tcp-server and sqlite", "ms", times, Must(100, is_cost=True)),
         Row("resident after the start", "MB", Spread.of([one.memory for one in found]), Must(20, is_cost=True)),
         Row("one more idle sink", "MB", Spread.of(each), Must(0.3, is_cost=True)),
     ]
 
 
-def _ms(found: list[Start]) -> Spread:
-    return Spread.of([1000 * one.seconds for one in found])
+def _ms_of_start(found: list[Start]) -> float:
+    found.append(start(PLAIN.site))
+    return 1000 * found[-1].seconds
 
 
 def late() -> list[Row]:
@@ -72,10 +73,13 @@ def late() -> list[Row]:
 
 def once(rounds: int, packets: int = 8000) -> list[Row]:
     """Measure `run --once`, a capture into SQLite, without what a start takes."""
-    one, many = [_once(Load(packets=2, meters=1)) for _ in range(rounds)], []
-    many = [_once(Load(packets=packets, meters=100)) for _ in range(rounds)]
-    found = [packets / max(each - min(one), 1e-6) for each in many]
-    return [Row("run --once, a capture into SQLite", "/s", Spread.of(found), Must(15_000))]
+    least = min(_once(Load(packets=2, meters=1)) for _ in range(rounds))
+
+    def rate() -> float:
+        return packets / max(_once(Load(packets=packets, meters=100)) - least, 1e-6)
+
+    found = [beside(rate) for _ in range(rounds)]
+    return [row("run --once, a capture into SQLite", "/s", found, Must(15_000))]
 
 
 def _once(load: Load) -> float:
