@@ -161,7 +161,7 @@ class Supervisor:
         """Return what answers the commands of this machine's user."""
         return {
             "status": partial(_tell_status, running),
-            "now": running.present.answer,
+            "now": running.tell_present,
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             **{name: partial(_observe, running, self._stop, name) for name in OBSERVATION_REQUESTS},
             **{name: partial(_mend, running, name) for name in MENDING_REQUESTS},
