@@ -107,7 +107,7 @@ def test_what_always_raises_is_set_aside(journal: Journal, error: BaseException)
 # --- what cannot be calculated
 
 
-MODULES = {"sample_of_link": sampling, "sample_of_links": intervals}
+MODULES = {"sample_between": sampling, "sample_of_links": intervals}
 """Where each calculation is called."""
 
 
@@ -139,7 +139,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     journal: Journal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sample whose values raise within the plugin's call is set aside; the other meter's of its interval is not."""
-    name, bad_places = ("sample_of_links", {12}) if every else ("sample_of_link", {8, 14})
+    name, bad_places = ("sample_of_links", {12}) if every else ("sample_between", {8, 14})
     true: Callable[..., Sample | None] = getattr(MODULES[name], name)
 
     def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
@@ -169,7 +169,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
     poison(
         monkeypatch,
-        "sample_of_links" if every else "sample_of_link",
+        "sample_of_links" if every else "sample_between",
         lambda one: one.offset == 5,
         ZeroDivisionError("zero"),
     )
