@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import truediv
+from sys import intern
 from typing import ClassVar, Literal
 
 from btcore.classes import field, frozen
@@ -177,7 +178,7 @@ def _clock(layout: Layout) -> Callable[[bytes], datetime | None]:
 
 
 def _numbered(pattern: str, count: int) -> list[str]:
-    return [pattern.format(i) for i in range(1, count + 1)]
+    return [intern(pattern.format(i)) for i in range(1, count + 1)]  # most formats have the same: once in memory
 
 
 def _labels(layout: Layout) -> tuple[str, ...]:
@@ -192,10 +193,10 @@ def _labels(layout: Layout) -> tuple[str, ...]:
 
 def _channels(layout: Layout) -> tuple[Channel, ...]:
     circuits = [
-        Channel(name, f"{name}_aws", f"{name}_pws" if layout.polarized else None)
+        Channel(name, intern(f"{name}_aws"), intern(f"{name}_pws") if layout.polarized else None)
         for name in _numbered("ch{}", layout.channels)
     ]
-    aux = [Channel(name, f"{name}_ws", None, 32, directional=False) for name in _numbered("aux{}", layout.aux)]
+    aux = [Channel(name, intern(f"{name}_ws"), None, 32, directional=False) for name in _numbered("aux{}", layout.aux)]
     return tuple(circuits + aux)
 
 
