@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from btcore.runtime.names import NameCheck
     from btcore.status.present import Present
     from btcore.workers.changes import SiteChanges
+    from btcore.workers.clock_sync import ClockSync
     from btcore.workers.sharing import Sharing
 
 log = logging.getLogger("btcore")
@@ -86,6 +87,7 @@ class RunningSite:
         self.status = LiveStatus(
             site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
         )
+        self._clock_sync: ClockSync | None = None
         self._present: Present | None = None
         self._present_lock = Lock()
         self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
@@ -100,6 +102,17 @@ class RunningSite:
         self._share()
         self.sinks.advance()
         self.sources.start()
+        self._sync_clocks(self.site)
+
+    def _sync_clocks(self, site: Site) -> None:
+        """Keep the clocks of meters right from now on, where any source of a configuration is to."""
+        is_wanted = any(source.sync_clock for source in site.running_sources) and not self._options.dry_run
+        if not is_wanted or self._clock_sync is not None:
+            return
+        from btcore.workers.clock_sync import ClockSync  # noqa: PLC0415 - most clocks are never set
+
+        self._clock_sync = ClockSync(self.sources.workers, self._stop)
+        self._clock_sync.thread.start()
 
     def _make_sharing(self, journal: PartitionedJournal) -> "Sharing":
         from btcore.workers.sharing import Sharing  # noqa: PLC0415 - most journals have no partitions
@@ -267,6 +280,7 @@ class RunningSite:
         starting = () if self._sharing else (one for one in new.sinks if one.table in changes.sinks.starting)
         sinks = factory.sinks(starting)  # those of shares are made once the ones before them have ended
         name_check = self._make_name_check(new)
+        self._sync_clocks(new)
         accept(new)
         self.site, self.status.site, self._factory = new, new, factory
         self._announce(sources)
