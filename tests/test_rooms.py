@@ -156,9 +156,12 @@ LATER = {
     *("tariff", "findings", "discovered", "import_progress", "commands", "open_files", "cli.arguments"),
     *("config.toml_mistakes", "values.virtual_channels", "workers.devices", "workers.draining", "device.meters"),
     *("runtime.observation", "mending.commands", "mending.redelivery", "hook_trace", "status.report"),
-    "workers.changes",
+    *("workers.changes", "workers.clock_sync", "workers.fitness", "workers.sharing", "runtime.names"),
+    *("calculate.intervals", "calculate.plain", "calculate.samples", "sinks.request_work"),
+    *("replay.history", "replay.letters", "replay.selection", "status.merged", "status.present"),
+    *("measurement", "serial_names", "values.channel_hints"),
     *("sqlite_journal.salvage", "sqlite_journal.found_checkpoints"),
-    *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.table_reader"),
+    *("sql.diagnosis", "sql.reader", "sql.retention", "sql.salvage", "sql.samples", "sql.table_reader"),
 }
 """Rooms that most runs never enter."""
 

@@ -13,11 +13,9 @@ from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retr
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
-from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, CommandLine, MeterCommand, MeterCommands
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Piece, Reading, Sample, SourceCheckpoint
 from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
-from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -40,9 +38,11 @@ if TYPE_CHECKING:
     from btcore.discovered import Discovered
     from btcore.findings import DiagnosisContext, Finding
     from btcore.import_progress import ImportProgress
+    from btcore.measurement import Measurement, measurements
     from btcore.open_files import processes_holding, processes_listening
     from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
     from btcore.polling.schedule import Poll, check_polling, validate_devices
+    from btcore.serial_names import SerialNames, Serials, shorten_serial
     from btcore.setting_checks import file_problems, host_problems, timeout_problems
     from btcore.tariff import Prices, Rate, RateChange, Tariff, Tier, TimePrice
 
@@ -138,11 +138,14 @@ _LATER = {
     "Finding": "btcore.findings",
     "ImportProgress": "btcore.import_progress",
     "LoadConfiguration": "btcore.commands",
+    "Measurement": "btcore.measurement",
     "Poll": "btcore.polling.schedule",
     "Prices": "btcore.tariff",
     "ProbedDevice": "btcore.polling.probing",
     "Rate": "btcore.tariff",
     "RateChange": "btcore.tariff",
+    "SerialNames": "btcore.serial_names",
+    "Serials": "btcore.serial_names",
     "Table": "btcore.commands",
     "Tariff": "btcore.tariff",
     "Tier": "btcore.tariff",
@@ -151,11 +154,13 @@ _LATER = {
     "check_polling": "btcore.polling.schedule",
     "file_problems": "btcore.setting_checks",
     "host_problems": "btcore.setting_checks",
+    "measurements": "btcore.measurement",
     "probe_devices": "btcore.polling.probing",
     "processes_holding": "btcore.open_files",
     "processes_listening": "btcore.open_files",
     "read_capture": "btcore.capture.files",
     "sends_unasked": "btcore.polling.probing",
+    "shorten_serial": "btcore.serial_names",
     "timeout_problems": "btcore.setting_checks",
     "validate_devices": "btcore.polling.schedule",
 }

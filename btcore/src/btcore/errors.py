@@ -107,6 +107,15 @@ class Unavailable(BtcoreError):
     """Something that the program needs cannot be used now: a port or directory is in use, the disk is full."""
 
 
+UPGRADED = "a part of btcore that was not needed before cannot be loaded: btcore was upgraded while it runs; restart it"
+"""What to say where `is_upgraded`."""
+
+
+def is_upgraded(error: BaseException) -> bool:
+    """Whether a room of the core could not be imported with its first use: its file is not the one that was there."""
+    return isinstance(error, ImportError) and (error.name or "").startswith("btcore.")
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether this is a person's Ctrl-C, which only the main thread gets; elsewhere it is a plugin's bug."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

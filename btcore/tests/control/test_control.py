@@ -40,7 +40,13 @@ def correct(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     raise WrongUse("there is no such sink")
 
 
-HANDLERS = {"count": count, "refuse": refuse, "correct": correct, "break": break_down}
+def import_late(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Import a room that was there when the program was started, and is gone."""
+    __import__("btcore.gone")
+    return []
+
+
+HANDLERS = {"count": count, "refuse": refuse, "correct": correct, "break": break_down, "late": import_late}
 
 
 @pytest.fixture(params=["short", "long" * 40], ids=["short path", "long path"])
@@ -104,6 +110,13 @@ def test_another_user_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("serving")
+def test_a_program_that_was_upgraded_beneath_itself_says_so(state: Path) -> None:
+    """A command whose room cannot be imported any more is answered: restart the program."""
+    with pytest.raises(Unavailable, match="btcore was upgraded while it runs; restart it"):
+        ask_once(state, "late")
+
+
+@pytest.mark.usefixtures("serving")
 def test_what_cannot_be_done_is_said_by_the_command(state: Path) -> None:
     """An error that a person should read arrives as the command's own, with what is to be done about it."""
     with pytest.raises(Unavailable, match="the running btcore says: the disk is full"):
@@ -131,8 +144,8 @@ def test_a_fault_of_the_program_is_logged_and_hurts_nobody(state: Path, caplog: 
         (b"\xff\xfe\n", "expected one line of JSON"),
         (b"[" * 60_000 + b"\n", "expected one line of JSON"),
         (b"x" * (MAX_REQUEST + 10), "expected one line of JSON"),
-        (b'{"command": ["status"]}\n', "unknown command; expected one of break, correct, count, refuse"),
-        (b"{}\n", "unknown command; expected one of break, correct, count, refuse"),
+        (b'{"command": ["status"]}\n', "unknown command; expected one of break, correct, count, late, refuse"),
+        (b"{}\n", "unknown command; expected one of break, correct, count, late, refuse"),
     ],
     ids=["nothing", "words", "a list", "no text", "brackets", "too long", "an odd command", "no command"],
 )

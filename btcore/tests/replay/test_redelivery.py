@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Delivering again beside the live delivery: it neither moves nor holds up anything, and outlasts a kill."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from helpers.running_sink import (
 )
 
 from btcore import Batch, Reject, Retry, hookimpl
+from btcore.errors import UPGRADED
 from btcore.journal import DeadLetter, Journal, Retention
 from btcore.journal.partitions import replay_name
 from btcore.replay.letters import id_of
@@ -149,6 +151,28 @@ def test_live_readings_go_first_and_are_not_delivered_twice(journal: Journal) ->
         wait_for(lambda: running.worker.redelivery.requests.first() is None, "the replay")
     assert seen == [*range(1, 21), 31, *range(21, 31)]
     assert sink_offset(journal) == 31
+
+
+def test_an_upgrade_holds_up_the_replay_alone(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While what delivers again cannot be imported, new readings are delivered; the replay says why, and waits."""
+    monkeypatch.setitem(sys.modules, "btcore.sinks.request_work", None)
+    fill_journal(journal, 5)
+    deliver_all(journal, RecordingSink())
+    again = RecordingSink()
+    running = RunningSink(journal, again)
+    running.worker.redelivery.requests.ask(Request())
+    with running:
+        wait_for(lambda: [text for text in logged(caplog) if UPGRADED in text])
+        journal.append([entry(100, secs=1100, energy=9000)])
+        wait_for(lambda: sink_offset(journal) == 6, "the live reading")
+        status = running.worker.status().replay
+        assert status is not None
+        assert status.last_error == UPGRADED
+        monkeypatch.undo()
+        wait_for(lambda: running.worker.redelivery.requests.first() is None, "the replay")
+    assert (again.offsets[0], sorted({*again.offsets})) == (6, [1, 2, 3, 4, 5, 6])
 
 
 def test_a_replay_that_fails_holds_up_no_live_reading(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:

@@ -169,6 +169,20 @@ def test_names_of_meters_change_for_all(tmp_path: Path) -> None:
     assert {reading.serial for batch in new.taken for reading in batch.readings} == {"house"}
 
 
+def test_clocks_are_kept_as_soon_as_a_source_is_to(tmp_path: Path) -> None:
+    """A site without `sync_clock` has no thread for the clocks of meters; one that gets it has one from then on."""
+
+    def threads() -> set[threading.Thread]:
+        return {one for one in threading.enumerate() if one.name == "clocks of meters"}
+
+    source, sink, before = endless_source(), RecordingSink(), threads()
+    with Run(make_site(tmp_path, make_source(source), make_sink(sink))) as run:
+        wait_for(delivered(sink))
+        assert threads() <= before
+        assert run.reload(make_site(tmp_path, make_source(source, sync_clock=True), make_sink(sink)))["reloaded"]
+        assert len(threads() - before) == 1
+
+
 def test_what_is_served_goes_on(tmp_path: Path) -> None:
     """`status` and the port of [metrics] answer during reloads, with what is in use; the port may change."""
     first, second = free_port(), free_port()

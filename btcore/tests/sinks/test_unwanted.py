@@ -17,7 +17,7 @@ from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal, Retention
 from btcore.sinks.results import BatchResult, check_result
-from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
+from btcore.sinks.unproven import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
 from btcore.testing import Clock, wait_for
 from btcore.testing.journal_entries import ANY_AGE, forget
 

@@ -3,6 +3,7 @@
 
 import logging
 import re
+import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -13,14 +14,25 @@ from helpers.captured_log import logged
 from helpers.fake_plugins import RecordingSink
 from helpers.journal_entries import entry
 from helpers.packets import METER, OTHER_METER
-from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
+from helpers.running_sink import (
+    SINK_TABLE,
+    RunningSink,
+    batch_sizes,
+    deliver_all,
+    fill_journal,
+    mark_accepted,
+    refuse_offsets,
+    sink_offset,
+)
 
 from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugin
 from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
+from btcore.errors import UPGRADED
 from btcore.journal import Journal
 from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
 from btcore.sinks.state import sink_state
+from btcore.testing import wait_for
 
 
 class Own(BaseException):
@@ -107,7 +119,7 @@ def test_what_always_raises_is_set_aside(journal: Journal, error: BaseException)
 # --- what cannot be calculated
 
 
-MODULES = {"sample_of_link": sampling, "sample_of_links": intervals}
+MODULES = {"sample_between": sampling, "sample_of_links": intervals}
 """Where each calculation is called."""
 
 
@@ -139,7 +151,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     journal: Journal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sample whose values raise within the plugin's call is set aside; the other meter's of its interval is not."""
-    name, bad_places = ("sample_of_links", {12}) if every else ("sample_of_link", {8, 14})
+    name, bad_places = ("sample_of_links", {12}) if every else ("sample_between", {8, 14})
     true: Callable[..., Sample | None] = getattr(MODULES[name], name)
 
     def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
@@ -169,7 +181,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
     poison(
         monkeypatch,
-        "sample_of_links" if every else "sample_of_link",
+        "sample_of_links" if every else "sample_between",
         lambda one: one.offset == 5,
         ZeroDivisionError("zero"),
     )
@@ -202,6 +214,34 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     assert len(logged(caplog, logging.ERROR)) == 1
     assert f"passing over a reading of meter {METER}" in logged(caplog, logging.ERROR)[0]
     assert sum(s.values["ch1_dwh"] or 0 for b in sink.taken for s in b.samples) * 3600 == pytest.approx(7000)
+
+
+def test_an_upgrade_beneath_a_running_program_makes_no_dead_letter(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While what calculates cannot be imported, a sink that wants values says why and waits; then it has them all."""
+    monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
+    fill_journal(journal, 4)
+    sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
+    with RunningSink(journal, sink) as work:
+        wait_for(lambda: [text for text in logged(caplog) if UPGRADED in text])
+        assert sink_offset(journal) == 0
+        monkeypatch.undo()
+        wait_for(lambda: sink_offset(journal) == 4)
+    assert (work.worker.dead_letters, journal.dead_letters(SINK_TABLE)) == (0, [])
+
+
+def test_an_upgrade_makes_no_dead_letter_where_the_service_rejects(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rejected reading of which it cannot be told whether it can be calculated stops the sink, which keeps it."""
+    monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
+    fill_journal(journal, 4)
+    sink = RecordingSink(answer=refuse_offsets(3))
+    mark_accepted(journal, sink)
+    work = deliver_all(journal, sink)
+    assert (work.worker.stop_reason, journal.dead_letters(SINK_TABLE)) == (UPGRADED, [])
+    assert sink_offset(journal) == 2
 
 
 def test_a_bug_is_given_its_tries(journal: Journal) -> None:

@@ -4,11 +4,12 @@
 How links are found among the readings of a meter is in `chains.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from btcore.calculate.transition import Transition
+from btcore.calculate.transition import Transition, elapsed_between
 from btcore.classes import frozen
-from btcore.records import Reading
+from btcore.formats import Number
+from btcore.records import Reading, Sample, is_known_to_continue
 
 Lifetime = Mapping[str, int]
 """By how much each lifetime counter is ahead of the meter's own counter, in Ws, by label; a missing label is 0.
@@ -47,3 +48,22 @@ class Link:
     next_complement: Reading | None = None
     lifetime: Lifetime = NEW
     is_repeat: bool = False
+
+
+def sample_between(link: Link, calculate: Callable[[], Mapping[str, Number]]) -> Sample:
+    """Make the sample of a link; its values are calculated with their first use.
+
+    Raises ValueError for a link that begins a chain.
+    """
+    if link.before is None or link.transition is None:
+        raise ValueError("there is no sample before the first reading")
+    return Sample(link.before, link.reading, _seconds_of(link), link.transition is Transition.RESET, calculate)
+
+
+def _seconds_of(link: Link) -> float | None:
+    """Return the length of a link's interval; None where the meter restarted in it."""
+    if link.before is None or link.transition is not Transition.CONTINUED:
+        return None
+    if is_known_to_continue(link.reading, link.before):
+        return link.reading.seconds - link.before.seconds
+    return elapsed_between(link.before, link.reading).seconds

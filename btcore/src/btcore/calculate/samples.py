@@ -11,12 +11,11 @@ from functools import lru_cache, partial
 
 from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
-from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
+from btcore.calculate.links import NEW, Lifetime, Link, hidden_key, sample_between
 from btcore.calculate.plain import KINDS, columns_of, plain_values
 from btcore.calculate.transition import (
     NoSample,
     Transition,
-    elapsed_between,
     seconds_continued_plainly,
     transition_between,
 )
@@ -24,7 +23,7 @@ from btcore.calculate.written_out import WH
 from btcore.calculated import calculated
 from btcore.classes import evolve
 from btcore.formats import Channel, Format, Number
-from btcore.records import Reading, Sample, is_known_to_continue
+from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 
 
@@ -46,19 +45,7 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
 
 def sample_of_link(link: Link, polarity: Polarity = "brultech") -> Sample:
     """Make the sample of a link. Raises ValueError for a link that begins a chain."""
-    if link.before is None or link.transition is None:
-        raise ValueError("there is no sample before the first reading")
-    values = partial(_values, link, polarity)
-    return Sample(link.before, link.reading, _seconds_of(link), link.transition is Transition.RESET, values)
-
-
-def _seconds_of(link: Link) -> float | None:
-    """Return the length of a link's interval; None where the meter restarted in it."""
-    if link.before is None or link.transition is not Transition.CONTINUED:
-        return None
-    if is_known_to_continue(link.reading, link.before):
-        return link.reading.seconds - link.before.seconds
-    return elapsed_between(link.before, link.reading).seconds
+    return sample_between(link, partial(values_of_link, link, polarity))
 
 
 def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample | None:
@@ -124,10 +111,11 @@ def _values_between(older: Reading, newer: Reading, polarity: Polarity, seconds:
         if (used := columns.values_of_use(after, before, seconds)) is not None:
             return calculated(columns.indexes_of_use, used)
     plain = plain_values(older, newer, NEW, polarity, seconds)
-    return _values(Link(newer, "", older, Transition.CONTINUED), polarity) if plain is None else plain
+    return values_of_link(Link(newer, "", older, Transition.CONTINUED), polarity) if plain is None else plain
 
 
-def _values(link: Link, polarity: Polarity) -> Mapping[str, Number]:
+def values_of_link(link: Link, polarity: Polarity) -> Mapping[str, Number]:
+    """Return the calculated values of a link, by label."""
     if link.before is not None and continues_in_step(link):
         plain = plain_values(link.before, link.reading, link.lifetime, polarity)
         if plain is not None:

@@ -3,6 +3,8 @@
 
 A step has the checkpoint that is true once it is delivered, so delivery can stop after any step. Here are steps of
 single readings, and what all sinks share; steps of intervals are in `intervals.py`. Pure, except for a bounded memory.
+
+What calculates (`samples.py`) is imported with the first value that is asked for: some sinks never ask for any.
 """
 
 from collections import Counter
@@ -13,8 +15,7 @@ from weakref import ReferenceType, ref
 
 from btcore.calculate.chain import COMPLEMENT
 from btcore.calculate.chains import Chains
-from btcore.calculate.links import Link
-from btcore.calculate.samples import sample_of_link
+from btcore.calculate.links import Link, sample_between
 from btcore.classes import Weak, field, frozen
 from btcore.formats import Number
 from btcore.journal import Baseline, Offset
@@ -112,9 +113,15 @@ def _samples_of(link: Link, polarity: Polarity) -> tuple[Sample, ...]:
     if link.before is None:
         return ()
     try:
-        return (sample_of_link(link, polarity),)
+        return (sample_between(link, partial(_values, link, polarity)),)
     except Exception as error:  # noqa: BLE001 - as in `guarded_sample`
         return (_failing(link.before, link.reading, error),)
+
+
+def _values(link: Link, polarity: Polarity) -> Mapping[str, Number]:
+    from btcore.calculate.samples import values_of_link  # noqa: PLC0415 - a sink of counters takes no values of samples
+
+    return values_of_link(link, polarity)
 
 
 class Consecutive:

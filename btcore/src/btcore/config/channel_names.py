@@ -9,7 +9,6 @@ from typing import Any
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.config.problems import Problems
-from btcore.values.channel_hints import channel_hint
 from btcore.values.channels import KnownChannels, is_virtual, split_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
@@ -63,6 +62,8 @@ def _wrong_key(key: str, known: KnownChannels) -> str:
         return "expected SERIAL_CHANNEL before the =, such as 399999_ch1 (an ECM) or 01000777_ch1 (a GEM)"
     if label in known.labels or not known.complete:
         return ""
+    from btcore.values.channel_hints import channel_hint  # noqa: PLC0415 - only a mistake needs it
+
     return f"no meter has such a channel{channel_hint(key, (), known.labels)}"
 
 

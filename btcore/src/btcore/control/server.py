@@ -16,7 +16,7 @@ from threading import BoundedSemaphore, Event, Thread
 from typing import Any
 
 from btcore.control import MAX_REQUEST, SOCKET, TIMEOUT, socket_path
-from btcore.errors import BtcoreError, WrongUse
+from btcore.errors import UPGRADED, BtcoreError, WrongUse, is_upgraded
 from btcore.text import describe_error
 
 log = logging.getLogger("btcore.control")
@@ -167,6 +167,11 @@ class ControlServer:
             yield from handler(request)
         except BtcoreError as error:
             yield {"error": describe_error(error), "wrong_use": isinstance(error, WrongUse)}
+        except ImportError as error:
+            if not is_upgraded(error):
+                raise
+            log.warning("%s (%s)", UPGRADED, error)
+            yield {"error": UPGRADED}
 
 
 def _listen(state: Path) -> socket.socket:

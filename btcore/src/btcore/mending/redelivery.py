@@ -29,7 +29,8 @@ from btcore.replay.selection import select
 from btcore.settings import Delivery
 from btcore.sinks.calls import HookCalls
 from btcore.sinks.limits import RateLimit
-from btcore.sinks.redelivery import Redelivery, begin_request
+from btcore.sinks.redelivery import Redelivery
+from btcore.sinks.request_work import begin_request, sampling_of
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
 
@@ -92,7 +93,7 @@ def preview_request(site: Site, journal: Journal, sink: Sink, request: Request) 
     samples, keys = 0, []
     with ExitStack() as opened:
         decoders, delivery = open_decoders(site, opened), live_delivery(sink)
-        sampling = Redelivery.sampling_of(context_of(site, sink), delivery)
+        sampling = sampling_of(context_of(site, sink), delivery)
         for part in parts_of(journal):
             one, live = begin_request(part, sink.table, request)
             end = one.read_to if delivery.interval else one.end

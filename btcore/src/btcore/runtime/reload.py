@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from btcore.classes import frozen
 from btcore.config.site import Site
 from btcore.control.requests import Request, RequestQueue
-from btcore.errors import BtcoreError, ConfigurationError, Unavailable
+from btcore.errors import UPGRADED, BtcoreError, ConfigurationError, Unavailable, is_upgraded
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.text import describe_error
@@ -158,6 +158,8 @@ class Reloader:
         except BtcoreError as error:
             return self._refuse([describe_error(error)])
         except Exception as error:
+            if is_upgraded(error):
+                return self._refuse([UPGRADED])
             log.exception("the configuration cannot be read: a fault of btcore; the one that runs stays in use")
             return {"reloaded": False, "problems": [describe_error(error)]}
         warnings = [*map(str, running.site.warnings), *_notices(changes), *notices]

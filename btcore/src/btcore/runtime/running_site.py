@@ -5,36 +5,38 @@ When it starts, ends and takes one is decided in `supervisor.py` and `reload.py`
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from btcore.classes import evolve
+from btcore.config.named_channels import labels_by_format, named_channels
 from btcore.config.site import Site
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.clock_watch import ClockWatch
-from btcore.journal.partitions import Share, partitioned
+from btcore.journal.partitions import PartitionedJournal, Share, partitioned
 from btcore.logs.recent import recent_warnings
 from btcore.replay.requests import RequestBook
-from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
-from btcore.status.present import Present
 from btcore.text import plural
 from btcore.workers.factory import Hosting, RunOptions, WorkerFactory
 from btcore.workers.group import WorkerGroup
 from btcore.workers.health import RunHealth
 from btcore.workers.reporting import ActivityReport
-from btcore.workers.sharing import Sharing
 
 if TYPE_CHECKING:
     from btcore.mending.commands import Mending
+    from btcore.runtime.names import NameCheck
+    from btcore.status.present import Present
     from btcore.workers.changes import SiteChanges
+    from btcore.workers.clock_sync import ClockSync
+    from btcore.workers.sharing import Sharing
 
 log = logging.getLogger("btcore")
 
@@ -46,7 +48,7 @@ SINK_HANG_TIMEOUT = 1800.0
 
 
 class RunningSite:
-    """The workers of a site. Only the thread that made it calls it, but for `status` and `present`."""
+    """The workers of a site. Only the thread that made it calls it, but for `status` and `tell_present`."""
 
     def __init__(
         self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, patience: float
@@ -77,7 +79,7 @@ class RunningSite:
         self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(
             [] if shared else self._factory.sinks(site.sinks), self._replaced, patience
         )
-        self._sharing = Sharing(shared, self.sinks, self._make_shares, dry_run=options.dry_run) if shared else None
+        self._sharing = self._make_sharing(shared) if shared else None
         self._are_identities_restored = not self._is_journal_pending
         if self._are_identities_restored:
             self._factory.restore_identities()
@@ -85,9 +87,11 @@ class RunningSite:
         self.status = LiveStatus(
             site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
         )
-        self.present = Present(lambda: self.site, journal, self._decoders)
+        self._clock_sync: ClockSync | None = None
+        self._present: Present | None = None
+        self._present_lock = Lock()
         self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
-        self._name_check = NameCheck.of(site, journal.heard_meters)
+        self._name_check = self._make_name_check(site)
         self._upkeep = self._make_upkeep()
 
     # --- what it does
@@ -98,6 +102,22 @@ class RunningSite:
         self._share()
         self.sinks.advance()
         self.sources.start()
+        self._sync_clocks(self.site)
+
+    def _sync_clocks(self, site: Site) -> None:
+        """Keep the clocks of meters right from now on, where any source of a configuration is to."""
+        is_wanted = any(source.sync_clock for source in site.running_sources) and not self._options.dry_run
+        if not is_wanted or self._clock_sync is not None:
+            return
+        from btcore.workers.clock_sync import ClockSync  # noqa: PLC0415 - most clocks are never set
+
+        self._clock_sync = ClockSync(self.sources.workers, self._stop)
+        self._clock_sync.thread.start()
+
+    def _make_sharing(self, journal: PartitionedJournal) -> "Sharing":
+        from btcore.workers.sharing import Sharing  # noqa: PLC0415 - most journals have no partitions
+
+        return Sharing(journal, self.sinks, self._make_shares, dry_run=self._options.dry_run)
 
     def _make_shares(self, shares: Iterable[Share]) -> list[SinkWorker]:
         return self._factory.shares(shares)  # that of the configuration now
@@ -117,9 +137,11 @@ class RunningSite:
         if not self._are_identities_restored and not self._is_journal_pending:
             self._restore_identities()
         self._share()
-        self._name_check.check()
+        if self._name_check is not None:
+            self._name_check.check()
         self._report.check()
-        self.present.check()
+        if self._present is not None:
+            self._present.check()
         for worker in self.workers:
             worker.check()  # whatever its thread does: stopped, waiting, or in a call that hangs
         self.sources.advance()
@@ -143,7 +165,8 @@ class RunningSite:
 
     def finish(self) -> None:
         """Report what was done, when the workers have ended."""
-        self._name_check.finish()
+        if self._name_check is not None:
+            self._name_check.finish()
         for worker in self.workers:
             total = str(worker)  # at once: it asks the journal, which is closed soon
             log.info("%s: %s", worker.name, total)
@@ -197,6 +220,15 @@ class RunningSite:
 
         return {**facts(self.status()), "warnings": recent_warnings()}
 
+    def tell_present(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Tell what is measured now; see `Present.answer`. From any thread."""
+        with self._present_lock:
+            if self._present is None:
+                from btcore.status.present import Present  # noqa: PLC0415 - most runs are never asked
+
+                self._present = Present(lambda: self.site, self.journal, self._decoders)
+        return self._present.answer(request)
+
     def mending(self) -> "Mending":
         """Return what mends the site: dead letters, replays, imports."""
         from btcore.mending.commands import Mending  # noqa: PLC0415 - most runs are never asked
@@ -247,6 +279,8 @@ class RunningSite:
         sources = factory.sources(one for one in new.running_sources if one.table in changes.sources.starting)
         starting = () if self._sharing else (one for one in new.sinks if one.table in changes.sinks.starting)
         sinks = factory.sinks(starting)  # those of shares are made once the ones before them have ended
+        name_check = self._make_name_check(new)
+        self._sync_clocks(new)
         accept(new)
         self.site, self.status.site, self._factory = new, new, factory
         self._announce(sources)
@@ -256,7 +290,7 @@ class RunningSite:
             self._sharing.fitness.forget(changes.sinks.ending)
         self.sinks.replace(ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
-        self._name_check = NameCheck.of(new, self.journal.heard_meters)
+        self._name_check = name_check
         self._upkeep = self._make_upkeep()
         return changes
 
@@ -269,6 +303,15 @@ class RunningSite:
     def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
         self._report.forget(worker.name)
         log.info("%s: %s", worker.name, worker)
+
+    def _make_name_check(self, site: Site) -> "NameCheck | None":
+        """Make the check of the names in a configuration; None where it names no meter and no channel."""
+        names = named_channels(site)
+        if not names:
+            return None
+        from btcore.runtime.names import NameCheck  # noqa: PLC0415 - for sites with names
+
+        return NameCheck(names, labels_by_format(site), self.journal.heard_meters)
 
     def _make_upkeep(self) -> Upkeep:
         tables = [sink.table for sink in self.site.sinks]

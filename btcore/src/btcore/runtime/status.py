@@ -14,7 +14,6 @@ from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status import ErrorStatus, JournalStatus, SinkStatus, SiteStatus
 from btcore.status.disk import journal_status
-from btcore.status.merged import left, merge
 from btcore.version import __version__
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -71,6 +70,8 @@ class LiveStatus:
         """Return the status of each sink: of its worker, or of the workers of its partitions."""
         if partitioned(self._journal) is None:
             return [worker.status() for worker in workers]
+        from btcore.status.merged import left, merge  # noqa: PLC0415 - most journals have no partitions
+
         parts = [(worker, worker.share, worker.status()) for worker in workers if not worker.has_ended]
         return [
             merge(

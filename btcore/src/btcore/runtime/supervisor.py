@@ -23,7 +23,6 @@ from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.sources.worker import SourceWorker
 from btcore.text import either, plural
-from btcore.workers.clock_sync import ClockSync
 from btcore.workers.factory import RunOptions
 from btcore.workers.journal_watch import JournalWatch
 
@@ -107,8 +106,6 @@ class Supervisor:
             control.serve(self._handlers(running))
             monitoring = self._monitor(running, serving)
             running.start()
-            if not self._options.dry_run:
-                ClockSync(running.sources.workers, self._stop).thread.start()
             self._watch(running, journal, monitoring)
         finally:
             self._manager.stopping()
@@ -161,7 +158,7 @@ class Supervisor:
         """Return what answers the commands of this machine's user."""
         return {
             "status": partial(_tell_status, running),
-            "now": running.present.answer,
+            "now": running.tell_present,
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             **{name: partial(_observe, running, self._stop, name) for name in OBSERVATION_REQUESTS},
             **{name: partial(_mend, running, name) for name in MENDING_REQUESTS},

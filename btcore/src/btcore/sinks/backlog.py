@@ -14,7 +14,6 @@ from time import monotonic, time_ns
 
 from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import MAX_HEARD, MAX_METERS, Chains
-from btcore.calculate.intervals import Intervals
 from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
@@ -138,11 +137,16 @@ class Backlog:
         }
         most = max(MAX_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
         chains = Chains(baselines, heard=self._heard(), recall=self._recall, max_meters=most)
+        self._sampler = self._make_sampler(chains)
+
+    def _make_sampler(self, chains: Chains) -> Sampler:
+        """Make what gathers intervals where the settings ask for them, or else what takes each reading by itself."""
         interval = round(self._delivery.interval * 1e6)
-        polarity = self._context.polarity
-        self._sampler = (
-            Intervals(interval, polarity, chains) if interval else Consecutive(polarity, chains, self._cache)
-        )
+        if not interval:
+            return Consecutive(self._context.polarity, chains, self._cache)
+        from btcore.calculate.intervals import Intervals  # noqa: PLC0415 - many sinks take each reading
+
+        return Intervals(interval, self._context.polarity, chains)
 
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the checkpoint."""

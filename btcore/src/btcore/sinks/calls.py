@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from btcore.backoff import Backoff
 from btcore.classes import frozen
-from btcore.errors import Reject, Retry, Stop
+from btcore.errors import UPGRADED, Reject, Retry, Stop, is_upgraded
 from btcore.heartbeat import Heartbeat
 from btcore.hook_calls import hook_caller
 from btcore.journal.retry import ShuttingDown
@@ -126,9 +126,14 @@ class HookCalls:
         except OSError as error:
             # the network or a file failed: a plugin need not translate what its library raises
             return Failure(describe_error(error))
+        except ImportError as error:  # no reading is to be a dead letter for an upgrade
+            return Failure(UPGRADED) if is_upgraded(error) else self._bug(error)
         except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then a dead letter
-            self._log.debug("details", exc_info=error)
-            return Failure(describe_error(error), is_bug=True)
+            return self._bug(error)
+
+    def _bug(self, error: BaseException) -> Failure:
+        self._log.debug("details", exc_info=error)
+        return Failure(describe_error(error), is_bug=True)
 
     def retry_until_prepared(self, work: Callable[[], None]) -> None:
         """Call `work`, which precedes the first delivery, until it succeeds; Reject is retried there like a failure."""

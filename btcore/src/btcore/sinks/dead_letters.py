@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from btcore.calculate.sampling import Step
 from btcore.classes import evolve, frozen
+from btcore.errors import UPGRADED, Stop, is_upgraded
 from btcore.journal import DeadLetter
 from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
@@ -14,11 +15,18 @@ MAX_WHY = 500
 
 
 def faults(step: Step) -> dict[int, str]:
-    """Return which samples of a step cannot be calculated, by their index in it, and why."""
+    """Return which samples of a step cannot be calculated, by their index in it, and why.
+
+    Raises Stop where what calculates cannot be imported any more.
+    """
     faults: dict[int, str] = {}
     for index, sample in enumerate(step.samples):
         try:
             _ = sample.values
+        except ImportError as error:
+            if is_upgraded(error):
+                raise Stop(UPGRADED) from error
+            faults[index] = describe_error(error)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this sample's alone
             faults[index] = describe_error(error)
     return faults

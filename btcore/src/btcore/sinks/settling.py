@@ -14,8 +14,7 @@ from btcore.sinks.backlog import Backlog
 from btcore.sinks.calls import Rejection
 from btcore.sinks.dead_letters import DeadLetters, faults, without
 from btcore.sinks.results import BatchResult
-from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
-from btcore.sinks.unwanted import UnwantedWatch
+from btcore.sinks.unproven import HeldStep, UnprovenSettings, UnwantedWatch, describe_location
 
 MAX_UNEXPECTED_ERRORS = 5
 """Calls that end in an unexpected exception before the readings become dead letters."""

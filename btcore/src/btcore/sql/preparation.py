@@ -12,7 +12,6 @@ from btcore.classes import define, field, frozen
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import ExistingTable, find_table, holds
-from btcore.sql.samples import SamplesTable, views
 from btcore.sql.statements import add_column, create_index, create_table, find_repeated, missing_columns, widen_columns
 from btcore.sql.table import Table
 
@@ -52,8 +51,8 @@ class Preparation:
         there = find_table(self.connection, self.dialect, table.name)
         if there is None:
             self._create(table)
-        if isinstance(table, SamplesTable):
-            self._create_views(table)
+        if views := table.views(self.dialect):
+            self._create_views(views)
             self._partition(table, is_new=there is None)
         return PreparedTable(table) if there is None else self._continue(table, there)
 
@@ -104,13 +103,13 @@ class Preparation:
         self.changed.add(table.name)
         self.created.append(f"created table {table.name} in {self.where}")
 
-    def _create_views(self, table: SamplesTable) -> None:
-        for name, statement in views(table, self.dialect).items():
+    def _create_views(self, views: Mapping[str, str]) -> None:
+        for name, statement in views.items():
             if find_table(self.connection, self.dialect, name) is None:
                 self._add(statement, partial(self._exists, name))
                 self.created.append(f"created view {name} in {self.where}")
 
-    def _partition(self, table: SamplesTable, *, is_new: bool) -> None:
+    def _partition(self, table: Table, *, is_new: bool) -> None:
         """Divide a new table by time where the database can; one that has rows would be locked for long."""
         partitioner = self.dialect.partitioner
         if is_new and partitioner and self.connection.query(partitioner):

@@ -64,6 +64,10 @@ class SamplesTable:
                 *_values(one, sample.seconds, volts),
             )
 
+    def views(self, dialect: Dialect) -> dict[str, str]:
+        """Return the views for the energy of a day and of a month, by name, each with the statement that makes it."""
+        return views(self, dialect)
+
 
 def _values(one: Measurement, seconds: float | None, volts: Value) -> tuple[Value, ...]:
     if one.value is not None:

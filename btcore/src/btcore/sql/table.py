@@ -79,6 +79,9 @@ class Table(Protocol):
     def rows(self, record: Record, dialect: Dialect) -> Iterator[Row]:
         """Yield the rows of a record, in the order of `kinds`; what is not known is None."""
 
+    def views(self, dialect: Dialect) -> Mapping[str, str]:
+        """Return the views of the table, by name, each with the statement that makes it. One with views is by time."""
+
 
 @frozen(eq=False, slots=False)
 class WideTable:
@@ -134,6 +137,10 @@ class WideTable:
         """Return the table with the columns of these further channels too."""
         further = self.further.union(channels)
         return self if len(further) == len(self.further) else wide_table(self.format, self.schema, self.name, further)
+
+    def views(self, _dialect: Dialect) -> Mapping[str, str]:
+        """Return none: btmon's tables have none."""
+        return {}
 
     def with_found_columns(self, names: Sequence[str]) -> "WideTable":
         """Return the table with all columns of its own that are there already, by the names of those."""

@@ -18,12 +18,12 @@ from btcore.settings import Claim, Context
 from btcore.sql.database import Database
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import AT_ONCE, DISCONNECTED, SqlError
-from btcore.sql.samples import SamplesTable
 from btcore.sql.table import Record, Schema, Table, describe_row, records_of, wide_table, wide_tables
 
 if TYPE_CHECKING:
     from btcore.findings import Finding
     from btcore.sql.retention import Retention
+    from btcore.sql.samples import SamplesTable
 
 Done = TypeVar("Done")
 
@@ -49,7 +49,7 @@ class SqlWriter:
     _database: Database | None = field(init=False, default=None)
     _retention: "Retention | None" = field(init=False, default=None)
     _reported: set[str] = field(init=False, factory=set)
-    _samples: SamplesTable | None = field(init=False, default=None)
+    _samples: "SamplesTable | None" = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
@@ -149,8 +149,10 @@ class SqlWriter:
             return wide_tables(records, self.schema, self.table)
         return {self._samples_table(): records} if records else {}
 
-    def _samples_table(self) -> SamplesTable:
+    def _samples_table(self) -> "SamplesTable":
         if self._samples is None:
+            from btcore.sql.samples import SamplesTable  # noqa: PLC0415 - of one schema
+
             context = self._context
             self._samples = SamplesTable(self.table or "samples", context.channel_name, context.polarity)
         return self._samples

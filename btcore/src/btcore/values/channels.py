@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator
 from btcore.classes import frozen
 from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.settings import ChannelRef
-from btcore.values.channel_hints import channel_hint
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
 
 EXPRESSION = "expression"
@@ -83,6 +82,8 @@ def parse_channel(value: object, context: ConversionContext) -> ChannelRef:
         return ChannelRef(parse_serial(serial, context), label)
     if not context.complete and text.strip() and text.isprintable():
         return ChannelRef(serial and parse_serial(serial, context), label or text)
+    from btcore.values.channel_hints import channel_hint  # noqa: PLC0415 - only a mistake needs it
+
     expected = "SERIAL_CHANNEL (399999_ch1, 01000777_ch1), a channel of any meter (ch1), or a name of [channels]"
     near = channel_hint(value, named, context.labels) or f"; expected {expected}"
     raise InvalidValue(ValueProblem(f"no such channel: {format_value(value)}{near}"))
