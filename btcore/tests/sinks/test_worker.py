@@ -177,9 +177,9 @@ def test_a_new_sink_on_a_trimmed_journal_rests(journal: Journal, monkeypatch: py
     waited: list[int] = []
     wait = journal.wait
 
-    def note(after: int, timeout: float) -> bool:
+    def note(after: int, timeout: float, count: int) -> bool:
         waited.append(after)
-        return wait(after, timeout)
+        return wait(after, timeout, count)
 
     monkeypatch.setattr(journal, "wait", note)
     sink = RecordingSink()
@@ -327,9 +327,9 @@ def record_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     waits: list[tuple[int, float]] = []
     wait = journal.wait
 
-    def noted(after: int, timeout: float) -> bool:
+    def noted(after: int, timeout: float, count: int) -> bool:
         waits.append((after, timeout))
-        return wait(after, timeout)
+        return wait(after, timeout, count)
 
     monkeypatch.setattr(journal, "wait", noted)
     return waits
@@ -359,3 +359,27 @@ def test_a_worker_that_gathers_waits_until_its_call_is_due(
         timeout = next(timeout for after, timeout in waits if after == 2)
     assert 0 < timeout <= min(seconds, POLL_INTERVAL)
     assert (timeout == POLL_INTERVAL) is (seconds > POLL_INTERVAL)
+
+
+def test_a_worker_that_gathers_leaves_what_comes_in(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a call is due, a worker is woken by many entries, or a full batch; what it leaves does not make it behind."""
+    fill_journal(journal, 1)
+    counts: list[tuple[int, int, int]] = []
+    wait = journal.wait
+
+    def noted(after: int, timeout: float, count: int) -> bool:
+        came = wait(after, timeout, count)
+        counts.append((count, after, journal.newest() - after))
+        return came
+
+    monkeypatch.setattr(journal, "wait", noted)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": 3600.0, "batch_size": 100}) as running:
+        wait_for(lambda: sink.offsets == [1])
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: [after for _, after, _ in counts if after == 2])
+        fill_journal(journal, 1, first=2)
+        assert running.worker.state == "up to date"
+        fill_journal(journal, 98, first=3)
+        wait_for(lambda: len(sink.offsets) == 101)
+    assert {count for count, _, _ in counts} >= {100, 99}

@@ -313,7 +313,10 @@ class SinkWorker:
                 break
             if not self._deliver_again():
                 longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
-                self.backlog.wait(min(due, longest) if steps else longest)
+                if steps or due > GATHER:  # until then nothing is delivered, but for a full batch
+                    self.backlog.wait(min(due, longest), self._delivery.batch_size - len(steps))
+                else:
+                    self.backlog.wait(longest)
         if not self._is_last:
             self._calls.raise_if_stopping()
         return steps
