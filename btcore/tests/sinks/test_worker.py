@@ -27,6 +27,7 @@ from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry, Journal
 from btcore.sinks import backlog
+from btcore.sinks.progress import MAX_UNKEPT
 from btcore.sinks.worker import POLL_INTERVAL
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing import wait_for
@@ -131,11 +132,25 @@ def test_what_a_sink_does_not_want_is_seen(journal: Journal, interval: int) -> N
     """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
     fill_journal(journal, 30)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"meters": ("999999",), "interval": interval}):
+    with RunningSink(journal, sink, settings={"meters": ("999999",), "interval": interval}) as running:
         wait_for(lambda: examined_offset(journal) == 30)
         fill_journal(journal, 1, first=30)
-        wait_for(lambda: examined_offset(journal) == 31)
+        wait_for(lambda: running.worker.behind == 0)
     assert (sink.calls, sink_offset(journal)) == ([], 0)
+    assert examined_offset(journal) == 31
+
+
+def test_what_a_sink_has_looked_at_is_written_now_and_then(journal: Journal) -> None:
+    """What is not wanted does not cost a write each: how far a sink has looked is written at once, then after many."""
+    fill_journal(journal, 1)
+    with RunningSink(journal, RecordingSink(), settings={"meters": ("999999",)}) as running:
+        wait_for(lambda: examined_offset(journal) == 1)
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: running.worker.behind == 0)
+        assert examined_offset(journal) == 1
+        fill_journal(journal, MAX_UNKEPT, first=2)
+        wait_for(lambda: examined_offset(journal) > MAX_UNKEPT)
+    assert examined_offset(journal) == MAX_UNKEPT + 2
 
 
 def test_a_new_sink_begins_at_the_beginning_or_now(journal: Journal) -> None:

@@ -322,6 +322,10 @@ class Backlog:
         """Keep how far the sink has looked, when all that is selected of it was delivered."""
         self._progress.examined(self._sampler.settled(self._read_to))
 
+    def finish(self) -> None:
+        """Keep how far the sink has looked, as it ends."""
+        self._progress.keep()
+
     def __str__(self) -> str:
         """Describe what was passed over or dropped, for a line of the log; nothing where all was delivered."""
         counts = dict(self._sampler.skipped)
