@@ -40,7 +40,7 @@ BUSY = 2.0
 READ_CACHE = 256
 """KiB of the file that the connection that reads keeps in memory: each sink reads an entry once."""
 
-WRITE_CACHE = 1024
+WRITE_CACHE = 512
 """KiB that the one that writes keeps: what is gathered for one commit (`gathering.py`), and some more. With less, it
 writes pages before the commit, and a copy of each into a temporary file."""
 

@@ -54,6 +54,13 @@ LEVEL = 4
 """Of zlib: with 6, its default, a record takes up to 70 % longer to write, and is 1 to 4 % shorter."""
 
 
+MEMORY = 6
+"""Of zlib: with 8, its default, it takes 256 kB instead of 160, and a record is 0.1 to 0.7 % shorter.
+
+Its window is as large as it can be: it finds the last packets of 40 GEMs, and half of it those of 20.
+"""
+
+
 class _Found(NamedTuple):
     begin: int
     end: int
@@ -229,7 +236,7 @@ def path_of(file: Path) -> Path:
 
 
 def _compressor() -> "zlib._Compress":
-    return zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, MEMORY)
 
 
 def _inflated(inflate: "zlib._Decompress", data: bytes) -> bytes | None:
