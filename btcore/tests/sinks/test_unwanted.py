@@ -116,10 +116,11 @@ def test_within_a_run_nothing_is_looked_at_twice(journal: Journal, mistake: str)
     """A sink that goes on running is not given again what it did not want."""
     fill_both(journal, 5)
     sink, settings = by(mistake, WRONG)
-    with RunningSink(journal, sink, settings=settings):
+    with RunningSink(journal, sink, settings=settings) as running:
         wait_for(lambda: examined_offset(journal) == 10)
         fill_both(journal, 1, first=5)
-        wait_for(lambda: examined_offset(journal) == 12)
+        wait_for(lambda: running.worker.behind == 0)
+    assert examined_offset(journal) == 12
     offsets = [reading.offset for batch in sink.calls for reading in batch.readings]
     assert offsets == (list(range(1, 13)) if mistake == "setting" else [])
 

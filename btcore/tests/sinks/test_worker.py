@@ -27,6 +27,7 @@ from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry, Journal
 from btcore.sinks import backlog
+from btcore.sinks.progress import MAX_UNKEPT
 from btcore.sinks.worker import POLL_INTERVAL
 from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing import wait_for
@@ -131,11 +132,25 @@ def test_what_a_sink_does_not_want_is_seen(journal: Journal, interval: int) -> N
     """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
     fill_journal(journal, 30)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"meters": ("999999",), "interval": interval}):
+    with RunningSink(journal, sink, settings={"meters": ("999999",), "interval": interval}) as running:
         wait_for(lambda: examined_offset(journal) == 30)
         fill_journal(journal, 1, first=30)
-        wait_for(lambda: examined_offset(journal) == 31)
+        wait_for(lambda: running.worker.behind == 0)
     assert (sink.calls, sink_offset(journal)) == ([], 0)
+    assert examined_offset(journal) == 31
+
+
+def test_what_a_sink_has_looked_at_is_written_now_and_then(journal: Journal) -> None:
+    """What is not wanted does not cost a write each: how far a sink has looked is written at once, then after many."""
+    fill_journal(journal, 1)
+    with RunningSink(journal, RecordingSink(), settings={"meters": ("999999",)}) as running:
+        wait_for(lambda: examined_offset(journal) == 1)
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: running.worker.behind == 0)
+        assert examined_offset(journal) == 1
+        fill_journal(journal, MAX_UNKEPT, first=2)
+        wait_for(lambda: examined_offset(journal) > MAX_UNKEPT)
+    assert examined_offset(journal) == MAX_UNKEPT + 2
 
 
 def test_a_new_sink_begins_at_the_beginning_or_now(journal: Journal) -> None:
@@ -177,9 +192,9 @@ def test_a_new_sink_on_a_trimmed_journal_rests(journal: Journal, monkeypatch: py
     waited: list[int] = []
     wait = journal.wait
 
-    def note(after: int, timeout: float) -> bool:
+    def note(after: int, timeout: float, count: int) -> bool:
         waited.append(after)
-        return wait(after, timeout)
+        return wait(after, timeout, count)
 
     monkeypatch.setattr(journal, "wait", note)
     sink = RecordingSink()
@@ -327,9 +342,9 @@ def record_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     waits: list[tuple[int, float]] = []
     wait = journal.wait
 
-    def noted(after: int, timeout: float) -> bool:
+    def noted(after: int, timeout: float, count: int) -> bool:
         waits.append((after, timeout))
-        return wait(after, timeout)
+        return wait(after, timeout, count)
 
     monkeypatch.setattr(journal, "wait", noted)
     return waits
@@ -359,3 +374,27 @@ def test_a_worker_that_gathers_waits_until_its_call_is_due(
         timeout = next(timeout for after, timeout in waits if after == 2)
     assert 0 < timeout <= min(seconds, POLL_INTERVAL)
     assert (timeout == POLL_INTERVAL) is (seconds > POLL_INTERVAL)
+
+
+def test_a_worker_that_gathers_leaves_what_comes_in(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a call is due, a worker is woken by many entries, or a full batch; what it leaves does not make it behind."""
+    fill_journal(journal, 1)
+    counts: list[tuple[int, int, int]] = []
+    wait = journal.wait
+
+    def noted(after: int, timeout: float, count: int) -> bool:
+        came = wait(after, timeout, count)
+        counts.append((count, after, journal.newest() - after))
+        return came
+
+    monkeypatch.setattr(journal, "wait", noted)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": 3600.0, "batch_size": 100}) as running:
+        wait_for(lambda: sink.offsets == [1])
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: [after for _, after, _ in counts if after == 2])
+        fill_journal(journal, 1, first=2)
+        assert running.worker.state == "up to date"
+        fill_journal(journal, 98, first=3)
+        wait_for(lambda: len(sink.offsets) == 101)
+    assert {count for count, _, _ in counts} >= {100, 99}

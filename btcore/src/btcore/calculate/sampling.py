@@ -68,12 +68,12 @@ class SampleCache:
     as another sink did 1.
     """
 
-    def __init__(self, size: int = 256) -> None:
-        """Keep `size` steps of each polarity, and know of four times as many, as long as a sink has them in its batch.
+    def __init__(self, size: int = 64) -> None:
+        """Keep `size` steps of each polarity, and know of 16 times as many, as long as a sink has them in its batch.
 
         The sample of a GEM takes some 40 kB.
         """
-        self.size = 4 * size
+        self.size = 16 * size
         self._held_size = size
         self._steps: dict[Polarity, Made] = {"brultech": [None] * self.size, "btmon": [None] * self.size}
         self._held: dict[Polarity, list[Step | None]] = {"brultech": [None] * size, "btmon": [None] * size}

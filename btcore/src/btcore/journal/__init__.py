@@ -223,8 +223,11 @@ class Journal(Protocol):
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return the sizes of the entries after an offset, oldest first, at most `limit`, without their packets."""
 
-    def wait(self, after: Offset, timeout: float) -> bool:
-        """Wait until there is an entry after an offset, for `timeout` seconds at most; return whether there is."""
+    def wait(self, after: Offset, timeout: float, count: int = 1) -> bool:
+        """Wait until there are so many entries after an offset, for `timeout` seconds at most; return whether there are.
+
+        A journal that cannot tell how many there are waits for one.
+        """
 
     def wake(self) -> None:
         """Make every `wait` return now."""

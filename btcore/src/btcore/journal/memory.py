@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Condition
+from threading import Lock
 
 from btcore.classes import evolve
 from btcore.errors import Unavailable
@@ -30,6 +30,7 @@ from btcore.journal import (
     Superseded,
 )
 from btcore.journal.opening import JournalOptions
+from btcore.journal.waits import Waits
 
 log = logging.getLogger("btcore")
 
@@ -60,7 +61,8 @@ class MemoryJournal:
         self._checkpoints: dict[str, Checkpoint] = {}
         self._source_checkpoints: dict[str, str] = {}
         self._dead_letters: dict[tuple[str, str, tuple[int, ...]], tuple[DeadLetter, float]] = {}
-        self._changed = Condition()
+        self._changed = Lock()
+        self._waits = Waits(self._changed)
 
     # --- entries
 
@@ -70,7 +72,7 @@ class MemoryJournal:
             new, rest = self._sort_out(entries)
             for entry in new:
                 self._add(entry)
-            self._changed.notify_all()
+            self._waits.came(self._newest)
         return Appended(new, rest)
 
     def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -142,17 +144,18 @@ class MemoryJournal:
             kept = [entry for entry in self._entries.values() if entry.offset > after]
         return Lag(len(kept), sum(len(entry.raw) for entry in kept), kept[0].key if kept else 0)
 
-    def wait(self, after: Offset, timeout: float) -> bool:
-        """Wait until there is an entry after an offset."""
+    def wait(self, after: Offset, timeout: float, count: int = 1) -> bool:
+        """Wait until there are so many entries after an offset."""
+        wanted = after + count
         with self._changed:
-            if self._newest <= after:
-                self._changed.wait(timeout)
-            return self._newest > after
+            if self._newest < wanted:
+                self._waits.wait(wanted, timeout)
+            return self._newest >= wanted
 
     def wake(self) -> None:
         """Make every `wait` return now."""
         with self._changed:
-            self._changed.notify_all()
+            self._waits.wake()
 
     # --- meters
 

@@ -18,7 +18,7 @@ SIZE = 1024
 """Packets that are kept, and entries whose reading is known as long as anybody has it: as many as the journal has in
 memory."""
 
-HELD = 256
+HELD = 64
 """Readings that are kept even where no sink has them: those of a GEM take 5 kB each, and a sink has its batch."""
 
 SPARE = 64

@@ -19,7 +19,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.clock_watch import ClockWatch, without_time
-from btcore.journal.pace import NEAR, PORTION, Pace
+from btcore.journal.pace import LEAD, NEAR, PORTION, Pace
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
@@ -31,6 +31,9 @@ from btcore.values.fingerprint import Fingerprint
 
 READ = PORTION
 """Journal entries read at once."""
+
+MAX_LEFT = LEAD // 2
+"""Entries that are left unread, at most, while nothing is to be delivered: a burst waits for who has left twice as many."""
 
 LIMITS_INTERVAL = 60.0
 """Seconds between two looks at the limits of the backlog."""
@@ -72,6 +75,7 @@ class Backlog:
         self.clock_watch: ClockWatch | None = None  # readings wait until their time is known
         self._is_held = False  # the next reading has no time yet
         self._read_to: Offset = START
+        self._left = 0  # entries that may be left unread for now
         self._lag = Lag()
         self._dead_letters = 0
         self._looked = -LIMITS_INTERVAL
@@ -111,8 +115,11 @@ class Backlog:
 
     @property
     def is_up_to_date(self) -> bool:
-        """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
-        return self._progress.has_begun and self._read_to >= self._journal.newest()
+        """Whether everything that came in was read, but for what is left for now.
+
+        What is not delivered is gathered for an interval or a call.
+        """
+        return self._progress.has_begun and self._read_to + self._left >= self._journal.newest()
 
     @property
     def is_idle(self) -> bool:
@@ -238,9 +245,11 @@ class Backlog:
             )
         self.not_live[entry.origin] += 1
 
-    def wait(self, timeout: float) -> None:
-        """Wait for more to read."""
-        self._journal.wait(self._journal.newest() if self._is_held else self._read_to, timeout)
+    def wait(self, timeout: float, room: int = 1) -> None:
+        """Wait for more to read; or, with room for so many entries in what is delivered next, until that is full."""
+        count = min(room, MAX_LEFT)
+        self._left = count - 1
+        self._journal.wait(self._journal.newest() if self._is_held else self._read_to, timeout, count)
 
     def flush(self) -> list[Step]:
         """Return what is incomplete, because nothing more will come."""
@@ -316,6 +325,10 @@ class Backlog:
     def settle(self) -> None:
         """Keep how far the sink has looked, when all that is selected of it was delivered."""
         self._progress.examined(self._sampler.settled(self._read_to))
+
+    def finish(self) -> None:
+        """Keep how far the sink has looked, as it ends."""
+        self._progress.keep()
 
     def __str__(self) -> str:
         """Describe what was passed over or dropped, for a line of the log; nothing where all was delivered."""

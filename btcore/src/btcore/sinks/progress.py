@@ -5,9 +5,11 @@ What the sink's settings do not select moves the offset only together with what 
 corrected, it is read again. Reading what comes after the offset is the work of `backlog.py`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
+from time import monotonic
 
 from btcore.classes import evolve
 from btcore.errors import Unavailable
@@ -19,6 +21,13 @@ from btcore.values.fingerprint import Fingerprint
 
 MAX_PASSED = 4096
 """Baselines of meters of which nothing is selected that are remembered; above it, those heard last."""
+
+
+KEEP_INTERVAL = 60.0
+"""Seconds between two writes of how far a sink has looked, where nothing was delivered meanwhile."""
+
+MAX_UNKEPT = 500
+"""Entries after which that is written at once: the journal keeps them until then."""
 
 
 class Progress:
@@ -35,6 +44,8 @@ class Progress:
         self._fingerprint = fingerprint
         self._passed: dict[str, Baseline] = {}  # those that changed since the checkpoint moved
         self._first_unwanted = START  # of what comes after the checkpoint
+        self._kept = START  # up to where the journal knows that the sink has looked
+        self._kept_at = -math.inf  # when that was kept, where nothing was delivered
 
     @property
     def is_proven(self) -> bool:
@@ -56,6 +67,7 @@ class Progress:
             for line in self._retry(lambda: list(describe_resumption(found, settings, self._journal))):
                 self._context.log.info("%s", line)
             self.checkpoint = found if found.settings == settings else self._with_settings(found)
+            self._kept = self.checkpoint.examined
         self.has_begun = True
 
     def baseline(self, key: str) -> Baseline | None:
@@ -97,17 +109,31 @@ class Progress:
         self._first_unwanted = self._first_unwanted or offset
 
     def examined(self, offset: Offset) -> None:
-        """Keep how far the sink has looked, when all that is selected of it was delivered."""
+        """Note how far the sink has looked, when all that is selected of it was delivered.
+
+        It is kept now and then: to look once more at what is not selected costs less than to write each time.
+        """
         if offset > self.checkpoint.examined:
             with self.lock:
                 if offset > self.checkpoint.examined:
-                    self._commit(evolve(self.checkpoint, examined=offset))
+                    self.checkpoint = evolve(self.checkpoint, examined=offset)
+        unkept = self.checkpoint.examined - self._kept
+        if unkept >= MAX_UNKEPT or (unkept > 0 and monotonic() - self._kept_at >= KEEP_INTERVAL):
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep how far the sink has looked, where that is not in the journal."""
+        with self.lock:
+            if self.checkpoint.examined > self._kept:
+                self._commit(self.checkpoint)
+                self._kept_at = monotonic()
 
     def drop(self, offset: Offset) -> None:
         """Move the checkpoint over what was not delivered. The lock is held. Raises Unavailable: it does not wait."""
         checkpoint = self._moved(offset, {})
         is_kept = not self._context.dry_run
         self.checkpoint = self._journal.commit(self._context.name, checkpoint) if is_kept else checkpoint
+        self._kept = self.checkpoint.examined
         self._has_moved()
 
     def _with_settings(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -134,3 +160,4 @@ class Progress:
         if not self._context.dry_run:
             checkpoint = self._retry(lambda: self._journal.commit(self._context.name, checkpoint))
         self.checkpoint = checkpoint
+        self._kept = checkpoint.examined

@@ -8,6 +8,7 @@ after a call returned, so everything is delivered at least once, in order. How a
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from threading import Event, Thread
 from time import monotonic
@@ -222,8 +223,11 @@ class SinkWorker:
             if not self._context.dry_run:
                 self.redelivery.finish(self._calls)
             self._settling.finish()
+            self.backlog.finish()
             self.has_ended = True
         except ShuttingDown:
+            with suppress(ShuttingDown, Superseded):  # then it looks once more
+                self.backlog.finish()
             self.has_ended = True
             self._log.debug("stopping")
         except Superseded as error:
@@ -313,7 +317,12 @@ class SinkWorker:
                 break
             if not self._deliver_again():
                 longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
-                self.backlog.wait(min(due, longest) if steps else longest)
+                if steps or due > GATHER:  # until then nothing is delivered, but for a full batch
+                    self.backlog.wait(min(due, longest), self._delivery.batch_size - len(steps))
+                elif interval := self._delivery.interval:  # so late its rows may be: it is not woken for each reading
+                    self.backlog.wait(min(longest, interval / 10), self._delivery.batch_size)
+                else:
+                    self.backlog.wait(longest)
         if not self._is_last:
             self._calls.raise_if_stopping()
         return steps

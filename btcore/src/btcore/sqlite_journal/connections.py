@@ -14,6 +14,7 @@ from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import START, Checkpoint
 from btcore.journal.portions import Portions
+from btcore.journal.waits import Waits
 from btcore.sqlite_journal.background_check import describe, is_damage, is_read_error, raise_if_damaged
 from btcore.sqlite_journal.baseline_keys import BaselineKeys
 from btcore.sqlite_journal.files.place import make_private
@@ -39,7 +40,7 @@ BUSY = 2.0
 READ_CACHE = 256
 """KiB of the file that the connection that reads keeps in memory: each sink reads an entry once."""
 
-WRITE_CACHE = 1024
+WRITE_CACHE = 512
 """KiB that the one that writes keeps: what is gathered for one commit (`gathering.py`), and some more. With less, it
 writes pages before the commit, and a copy of each into a temporary file."""
 
@@ -63,7 +64,8 @@ class OpenJournal:
         self._used = 0
         self._writing = threading.Lock()
         self._reading = threading.Lock()
-        self._news = threading.Condition()
+        self._news = threading.Lock()
+        self._waits = Waits(self._news)
         self._committed: dict[str, Checkpoint] = {}  # the last of each sink
         self._written_rows = WrittenRows()
         self._baseline_keys = BaselineKeys()

@@ -33,9 +33,10 @@ MAX_UNSYNCED = 300.0
 MAX_TAIL = 256 << 10
 """Bytes of the tail with which it is committed."""
 
-MAX_INSERTED = 720 << 10
+MAX_INSERTED = 340 << 10
 """Bytes of entries with which it is committed: as many pages as the connection keeps without writing any of them before
-(`connections.py`). What comes in a burst is not compressed, and takes four times as much there as in the tail."""
+(`connections.py`). What comes in a burst is not compressed, and takes four times as much there as in the tail. A GEM
+that sends each second has 160 to 240 kB in `MAX_AGE`."""
 
 MOST_TAIL = 4 << 20
 """Bytes of the tail above which nothing more is taken, where it cannot be committed."""

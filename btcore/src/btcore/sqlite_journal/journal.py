@@ -148,7 +148,7 @@ class SqliteJournal(OpenJournal):
         with self._news:
             self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
             self._meters.take(kept)
-            self._news.notify_all()
+            self._waits.came(self._last)
         self._unmeasured += len(kept)
         if self._unmeasured > MEASURED:
             self._unmeasured = 0
@@ -226,17 +226,18 @@ class SqliteJournal(OpenJournal):
         """Return the last entries up to an offset."""
         return self._select(RECENT, (until, limit))
 
-    def wait(self, after: Offset, timeout: float) -> bool:
-        """Wait until there is an entry after an offset."""
+    def wait(self, after: Offset, timeout: float, count: int = 1) -> bool:
+        """Wait until there are so many entries after an offset."""
+        wanted = after + count
         with self._news:
-            if self._last <= after:
-                self._news.wait(timeout)
-            return self._last > after
+            if self._last < wanted:
+                self._waits.wait(wanted, timeout)
+            return self._last >= wanted
 
     def wake(self) -> None:
         """Make every `wait` return now."""
         with self._news:
-            self._news.notify_all()
+            self._waits.wake()
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""

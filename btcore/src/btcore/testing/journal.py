@@ -201,6 +201,15 @@ class JournalContract:
         waiting.join(60)
         assert (found, journal.wait(START, 60), journal.wait(kept.offset, 0.001)) == ([True], True, False)
 
+    def test_a_wait_for_several_ends_with_the_last(self, journal: Journal) -> None:
+        """Waiting for several entries ends when they are there, at the latest."""
+        found: list[bool] = []
+        waiting = Thread(target=lambda: found.append(journal.wait(START, 60, 3)))
+        waiting.start()
+        journal.append([make_entry(1), make_entry(2), make_entry(3)])
+        waiting.join(60)
+        assert (found, journal.wait(START, 60, 3)) == ([True], True)
+
     def test_a_wait_can_be_ended(self, journal: Journal) -> None:
         """Waking ends a wait that nothing else would."""
         found: list[bool] = []

@@ -55,6 +55,13 @@ LEVEL, MEMORY = 4, 5
 of 8, its default, the compressor keeps 260 kB instead of 140, and a record is as long."""
 
 
+MEMORY = 6
+"""Of zlib: with 8, its default, it takes 256 kB instead of 160, and a record is 0.1 to 0.7 % shorter.
+
+Its window is as large as it can be: it finds the last packets of 40 GEMs, and half of it those of 20.
+"""
+
+
 class _Found(NamedTuple):
     begin: int
     end: int

@@ -119,7 +119,7 @@ class PartJournal:
         """Return the sizes of the entries after an offset."""
         return self.view.sizes(after, limit)
 
-    def wait(self, after: Offset, timeout: float) -> bool:
+    def wait(self, after: Offset, timeout: float, count: int = 1) -> bool:  # noqa: ARG002 - offsets have gaps here
         """Wait until there is an entry after an offset."""
         return self.view.wait(after, timeout)
 
