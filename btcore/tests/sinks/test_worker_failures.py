@@ -218,7 +218,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
 
 def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make it impossible to import what calculates, in a program that has not calculated anything yet."""
-    sampling._calculation.cache_clear()  # noqa: SLF001 - it keeps what was imported
+    sampling._calculation.cache_clear()
     monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
 
 
