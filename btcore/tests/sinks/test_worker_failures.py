@@ -216,11 +216,17 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     assert sum(s.values["ch1_dwh"] or 0 for b in sink.taken for s in b.samples) * 3600 == pytest.approx(7000)
 
 
+def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make it impossible to import what calculates, in a program that has not calculated anything yet."""
+    sampling._calculation.cache_clear()
+    monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
+
+
 def test_an_upgrade_beneath_a_running_program_makes_no_dead_letter(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While what calculates cannot be imported, a sink that wants values says why and waits; then it has them all."""
-    monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
+    upgrade(monkeypatch)
     fill_journal(journal, 4)
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     with RunningSink(journal, sink) as work:
@@ -235,7 +241,7 @@ def test_an_upgrade_makes_no_dead_letter_where_the_service_rejects(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rejected reading of which it cannot be told whether it can be calculated stops the sink, which keeps it."""
-    monkeypatch.setitem(sys.modules, "btcore.calculate.samples", None)
+    upgrade(monkeypatch)
     fill_journal(journal, 4)
     sink = RecordingSink(answer=refuse_offsets(3))
     mark_accepted(journal, sink)

@@ -9,7 +9,7 @@ What calculates (`samples.py`) is imported with the first value that is asked fo
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Protocol, TypeVar
 from weakref import ReferenceType, ref
 
@@ -119,9 +119,15 @@ def _samples_of(link: Link, polarity: Polarity) -> tuple[Sample, ...]:
 
 
 def _values(link: Link, polarity: Polarity) -> Mapping[str, Number]:
+    return _calculation()(link, polarity)
+
+
+@cache
+def _calculation() -> Callable[[Link, Polarity], Mapping[str, Number]]:
+    """Return what calculates: kept, as an import takes 1 µs each time."""
     from btcore.calculate.samples import values_of_link  # noqa: PLC0415 - a sink of counters takes no values of samples
 
-    return values_of_link(link, polarity)
+    return values_of_link
 
 
 class Consecutive:
