@@ -229,9 +229,14 @@ def _any_text(text: bytes) -> str:
 def _select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
     found = []
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
+    texts: dict[str, str] = {}
+    same = texts.setdefault  # SQLite makes each text anew: 256 bytes for an entry, of which 1024 are kept
     for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:
         packet = unpacked(Stored(raw, dictionary, size), known) if dictionary else raw
-        entry = Entry(key, source, serial, form, packet or b"", bool(packetless), *more)
+        offset, monotonic, boot, address, origin = more
+        of_meter = same(source, source), same(serial, serial), same(form, form)
+        others = offset, monotonic, boot, same(address, address), origin
+        entry = Entry(key, *of_meter, packet or b"", bool(packetless), *others)
         if packet is not None and not is_damaged(entry, checksum):
             found.append(entry)
         elif checksum != KNOWN_DAMAGED:
