@@ -69,9 +69,7 @@ def late(rounds: int) -> list[Row]:
     eight = lateness(Load(meters=0, sinks=8), HOUSE)
     crowd = lateness(Load(meters=1000, sinks=4), HOUSE, one_core=True)
     return [
-        Row(
-            "an idle program, until a packet is in SQLite", "ms", Spread.of([one for each in found for one in each[""]])
-        ),
+        Row("an idle program, until a packet is in SQLite", "ms", Spread.of(medians[""])),
         *(
             Row(
                 f"how much later with seven idle sinks {kind}",

@@ -38,9 +38,10 @@ def share_allocations() -> None:
     """
     with suppress(AttributeError, ImportError, OSError):
         # a run alone goes on for so long; and `ctypes`, which is made of this, takes another 0.1 to 0.3 MB
-        import _ctypes  # noqa: PLC0415, PLC2701
+        import _ctypes  # noqa: PLC0415
 
-        _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "mallopt"), (_M_ARENA_MAX, 1))
+        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # all that is loaded
+        _ctypes.call_function(_ctypes.dlsym(library, "mallopt"), (_M_ARENA_MAX, 1))
 
 
 _M_ARENA_MAX = -8

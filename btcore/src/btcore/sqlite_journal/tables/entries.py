@@ -231,12 +231,11 @@ def _select(connection: sqlite3.Connection, where: str, values: Sequence[object]
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
     texts: dict[str, str] = {}
     same = texts.setdefault  # SQLite makes each text anew: 256 bytes for an entry, of which 1024 are kept
-    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:
+    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *others in rows:
         packet = unpacked(Stored(raw, dictionary, size), known) if dictionary else raw
-        offset, monotonic, boot, address, origin = more
-        of_meter = same(source, source), same(serial, serial), same(form, form)
-        others = offset, monotonic, boot, same(address, address), origin
-        entry = Entry(key, *of_meter, packet or b"", bool(packetless), *others)
+        others[-2] = same(others[-2], others[-2])  # the address
+        texts_of = same(source, source), same(serial, serial), same(form, form)
+        entry = Entry(key, *texts_of, packet or b"", bool(packetless), *others)
         if packet is not None and not is_damaged(entry, checksum):
             found.append(entry)
         elif checksum != KNOWN_DAMAGED:
