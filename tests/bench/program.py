@@ -54,6 +54,21 @@ schema = "{schema}"
 """
 
 
+IDLE_SINK = """
+[sink.idle{number}]
+use = "sqlite"
+file = "idle{number}.db"
+{setting}
+"""
+
+IDLE = {
+    "that gather for an hour": 'schema = "counters"\nflush_interval = "1h"',
+    "with an interval of an hour": 'interval = "1h"',
+    "of another meter": 'schema = "counters"\nmeters = ["99999999"]',
+}
+"""What makes a sink have nothing to deliver for a packet, and the setting that does."""
+
+
 @attrs.frozen
 class Load:
     """What is sent: so many packets, of so many meters, each on a connection of its own, into so many sinks."""
@@ -65,11 +80,15 @@ class Load:
     flush: str = "0s"
     is_gateway: bool = False
     """Whether all meters share one connection."""
+    idle: str = ""
+    """A setting of `IDLE` that seven further sinks have."""
 
     @property
     def site(self) -> str:
         """The configuration."""
-        sinks = (SINK.format(number=number, schema=self.schema, flush=self.flush) for number in range(self.sinks))
+        sinks = [SINK.format(number=number, schema=self.schema, flush=self.flush) for number in range(self.sinks)]
+        if self.idle:
+            sinks += [IDLE_SINK.format(number=number, setting=IDLE[self.idle]) for number in range(7)]
         return SITE + "".join(sinks)
 
 

@@ -377,7 +377,7 @@ def test_a_worker_that_gathers_waits_until_its_call_is_due(
 
 
 def test_a_worker_that_gathers_leaves_what_comes_in(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until a call is due, a worker is woken by many entries, or a full batch; what it leaves does not make it behind."""
+    """Until a call is due, a worker is woken by a full batch; what it leaves does not make it behind."""
     fill_journal(journal, 1)
     counts: list[tuple[int, int, int]] = []
     wait = journal.wait

@@ -224,7 +224,7 @@ class Journal(Protocol):
         """Return the sizes of the entries after an offset, oldest first, at most `limit`, without their packets."""
 
     def wait(self, after: Offset, timeout: float, count: int = 1) -> bool:
-        """Wait until there are so many entries after an offset, for `timeout` seconds at most; return whether there are.
+        """Wait until there are so many entries after an offset, or `timeout` seconds; return whether there are.
 
         A journal that cannot tell how many there are waits for one.
         """

@@ -33,7 +33,7 @@ READ = PORTION
 """Journal entries read at once."""
 
 MAX_LEFT = LEAD // 2
-"""Entries that are left unread, at most, while nothing is to be delivered: a burst waits for who has left twice as many."""
+"""Entries that are left unread, at most, while nothing is to be delivered: a burst waits for who leaves twice that."""
 
 LIMITS_INTERVAL = 60.0
 """Seconds between two looks at the limits of the backlog."""

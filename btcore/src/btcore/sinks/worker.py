@@ -316,16 +316,20 @@ class SinkWorker:
             if steps and due <= 0:
                 break
             if not self._deliver_again():
-                longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
-                if steps or due > GATHER:  # until then nothing is delivered, but for a full batch
-                    self.backlog.wait(min(due, longest), self._delivery.batch_size - len(steps))
-                elif interval := self._delivery.interval:  # so late its rows may be: it is not woken for each reading
-                    self.backlog.wait(min(longest, interval / 10), self._delivery.batch_size)
-                else:
-                    self.backlog.wait(longest)
+                self._wait(due, len(steps))
         if not self._is_last:
             self._calls.raise_if_stopping()
         return steps
+
+    def _wait(self, due: float, gathered: int) -> None:
+        """Wait for more, with so many steps gathered; a call is due in so many seconds."""
+        longest, size = min(POLL_INTERVAL, self.redelivery.next_turn_in), self._delivery.batch_size
+        if gathered or due > GATHER:  # until then nothing is delivered, but for a full batch
+            self.backlog.wait(min(due, longest), size - gathered)
+        elif interval := self._delivery.interval:  # so late its rows may be: it is not woken for each reading
+            self.backlog.wait(min(longest, interval / 10), size)
+        else:
+            self.backlog.wait(longest)
 
     def _deliver_again(self) -> bool:
         """Do some of what was asked to be delivered again, as nothing else is due; return whether there is more."""

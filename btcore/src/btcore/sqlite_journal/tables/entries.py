@@ -229,9 +229,13 @@ def _any_text(text: bytes) -> str:
 def _select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
     found = []
     rows = connection.execute(f"{SELECT} WHERE {where}", values)
-    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *more in rows:
+    texts: dict[str, str] = {}
+    same = texts.setdefault  # SQLite makes each text anew: 256 bytes for an entry, of which 1024 are kept
+    for raw, dictionary, size, known, checksum, key, source, serial, form, packetless, *others in rows:
         packet = unpacked(Stored(raw, dictionary, size), known) if dictionary else raw
-        entry = Entry(key, source, serial, form, packet or b"", bool(packetless), *more)
+        others[-2] = same(others[-2], others[-2])  # the address
+        texts_of = same(source, source), same(serial, serial), same(form, form)
+        entry = Entry(key, *texts_of, packet or b"", bool(packetless), *others)
         if packet is not None and not is_damaged(entry, checksum):
             found.append(entry)
         elif checksum != KNOWN_DAMAGED:
