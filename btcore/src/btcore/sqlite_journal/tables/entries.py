@@ -157,7 +157,7 @@ def _insert_in_turn(
             rest.append(entry)
         elif not is_known:
             kept.append(with_offset(entry, newest + len(kept) + 1))
-            insert_at_offsets(connection, [(kept[-1], added, dictionaries.are_too_many())], dictionaries)
+            insert_at_offsets(connection, [(kept[-1], added, dictionaries.too_many_of(1) > 0)], dictionaries)
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
