@@ -120,13 +120,15 @@ class SqliteJournal(OpenJournal):
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
-        with self._writing, self._guarded("write to"):
+        with self._writing, self._guarded_append:
             done = self._insert(entries)
-            self._mender.kept(done.kept)
-            self._newest.add(done.kept)
-        if done.kept:
-            self._publish(done.kept)
-        self._room.is_full = self._room.is_full and self._gathering.is_failing
+            kept = done.kept
+            self._mender.kept(kept)
+            self._newest.add(kept)
+        if kept:
+            self._publish(kept)
+        if self._room.is_full:
+            self._room.is_full = self._gathering.is_failing
         return done
 
     def _insert(self, entries: Sequence[Entry]) -> Appended:
