@@ -165,8 +165,8 @@ class Tail:
         try:
             self._write_at(self._end, written)
             status = os.fstat(self._descriptor)  # once for all that is asked of it: to fill it takes 2 µs
-            if status.st_ctime_ns != self._there and self._has_gone():
-                raise Gone(f"{self._name} was removed, replaced or cut short")
+            if status.st_ctime_ns != self._there:
+                self._raise_if_gone()
             if sync:
                 self.sync()
         except BaseException:
@@ -181,16 +181,15 @@ class Tail:
             except OSError:  # the record is there; the next one finds what is wrong with the file
                 pass
 
-    def _has_gone(self) -> bool:
-        """Do what `is_gone` does, and remember the file's time of change, with which it need not be asked again.
+    def _raise_if_gone(self) -> None:
+        """Look for the file, and remember its time of change: as long as it has that one, it is in its place.
 
         Whoever removes, moves or cuts a file changes that time; what comes within a tick of an earlier change may not.
         """
         now, status = time.time_ns(), os.fstat(self._descriptor)
         if self.is_gone:
-            return True
+            raise Gone(f"{self._name} was removed, replaced or cut short")
         self._there = status.st_ctime_ns if status.st_ctime_ns < now - TICK else 0
-        return False
 
     def _write_at(self, at: int, data: bytes) -> None:
         if self._mapping is not None and at + len(data) <= self._mapping.size:

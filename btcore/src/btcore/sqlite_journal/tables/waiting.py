@@ -56,9 +56,7 @@ class Waiting:
         self._entries = []
 
 
-def gathered(
-    entries: Sequence[Entry], newest: Offset, newest_key: int, added: int
-) -> tuple[list[Entry], bytes] | None:
+def gathered(entries: Sequence[Entry], newest: Offset, newest_key: int, added: int) -> tuple[list[Entry], bytes] | None:
     """Return entries with the offsets after `newest`, and their record for the tail.
 
     None where SQLite may have something to say of them: where there are none, one has a key that is not above those
