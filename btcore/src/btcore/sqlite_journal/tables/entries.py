@@ -7,9 +7,8 @@ A reading is identified by its meter and its key. Which key it has is its writer
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import cast
 
-from btcore.classes import evolve, fillable
+from btcore.classes import evolve
 from btcore.journal import Appended, Entry, Offset
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, damage, is_damaged
 from btcore.sqlite_journal.tables.compression import Dictionaries, Stored, unpacked
@@ -58,8 +57,6 @@ OFFSET_TAKEN = "UNIQUE constraint failed: entry.offset"
 
 NO_TEXT = "Could not decode to UTF-8"
 """How the error begins that Python raises for a damaged text."""
-
-_FILLABLE_ENTRY = fillable(Entry)
 
 WITH_KEY = f"SELECT {PACKET}, serial, packetless FROM entry WHERE key = ?"  # noqa: S608 - columns of ours
 
@@ -188,19 +185,28 @@ def _values(
     Of a `bool` or `bytes`, `sqlite3` asks three times how it is adapted, 1 µs each; not so of an `int` or `bytearray`.
     """
     return (
-        *(offset, it.key, added, it.source, it.serial, it.format, int(it.packetless), bytearray(raw)),
-        *(it.monotonic, it.boot, it.address, it.origin, checksum_of(it, offset), dictionary, size),
+        offset,
+        it.key,
+        added,
+        it.source,
+        it.serial,
+        it.format,
+        int(it.packetless),
+        bytearray(raw),
+        it.monotonic,
+        it.boot,
+        it.address,
+        it.origin,
+        checksum_of(it, offset),
+        dictionary,
+        size,
     )
 
 
-def with_offset(entry: Entry, offset: Offset) -> Entry:
-    """Return an entry with its offset; to make one by its `__init__` takes three times as long."""
-    it = _FILLABLE_ENTRY()
-    it.key, it.source, it.serial, it.format, it.raw = entry.key, entry.source, entry.serial, entry.format, entry.raw
-    it.packetless, it.offset, it.monotonic, it.boot = entry.packetless, offset, entry.monotonic, entry.boot
-    it.address, it.origin = entry.address, entry.origin
-    it.__class__ = Entry
-    return cast("Entry", it)
+def with_offset(it: Entry, offset: Offset) -> Entry:
+    """Return an entry with its offset; `evolve` takes three times as long."""
+    others = it.monotonic, it.boot, it.address, it.origin
+    return Entry(it.key, it.source, it.serial, it.format, it.raw, it.packetless, offset, *others)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
