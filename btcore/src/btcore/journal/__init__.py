@@ -59,7 +59,7 @@ class Entry(Weak):
         serial: str,
         format: str,
         raw: bytes,
-        packetless: bool = False,  # noqa: FBT001, FBT002 - a field
+        packetless: bool = False,
         offset: Offset = START,
         monotonic: int = 0,
         boot: int = 0,

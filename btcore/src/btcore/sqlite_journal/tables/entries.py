@@ -205,8 +205,8 @@ def _values(
 
 def with_offset(it: Entry, offset: Offset) -> Entry:
     """Return an entry with its offset; `evolve` takes three times as long."""
-    others = it.monotonic, it.boot, it.address, it.origin
-    return Entry(it.key, it.source, it.serial, it.format, it.raw, it.packetless, offset, *others)
+    key, source, serial, form, raw = it.key, it.source, it.serial, it.format, it.raw
+    return Entry(key, source, serial, form, raw, it.packetless, offset, it.monotonic, it.boot, it.address, it.origin)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
