@@ -175,7 +175,7 @@ class Gathering:
         last, key = self._last, self._last_key
         if last is None or key is None or self._failed or not self._connection.in_transaction:
             return None
-        found = gathered(entries, last, key, added)
+        found = None if are_large(entries) else gathered(entries, last, key, added)
         if found is None:
             return None
         kept, record = found
@@ -408,6 +408,11 @@ class _Change:
             self._gathering._end_change(self._record, durable=self._durable)  # noqa: SLF001 - a part of it
         else:
             self._gathering._fail_change(error)  # noqa: SLF001 - a part of it
+
+
+def are_large(entries: Sequence[Entry]) -> bool:
+    """Whether the packets of entries alone are more than a record that is gathered: then nobody need encode one."""
+    return sum([len(entry.raw) for entry in entries]) > MAX_RECORD
 
 
 def is_full(error: BaseException) -> bool:

@@ -32,7 +32,7 @@ from btcore.journal.opening import JournalOptions
 from btcore.sqlite_journal.connections import OpenJournal
 from btcore.sqlite_journal.files.place import file_of, warn_if_readable
 from btcore.sqlite_journal.files.space import LEAST, free_bytes, why_not_ready
-from btcore.sqlite_journal.gathering import is_full
+from btcore.sqlite_journal.gathering import are_large, is_full
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
@@ -139,7 +139,8 @@ class SqliteJournal(OpenJournal):
             newest, newest_key = self._gathering.newest_offset(), self._gathering.newest_key()
             done = insert(self._writer, entries, added, self._gathering.dictionaries, newest, newest_key)
             if done.kept:
-                record.append(encode_entries(done.kept, added))
+                if not are_large(done.kept):
+                    record.append(encode_entries(done.kept, added))
                 self._gathering.added(done.kept)
             with self._news:
                 self._meters.write(self._writer, done.kept)
