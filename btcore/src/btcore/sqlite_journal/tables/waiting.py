@@ -60,8 +60,8 @@ def gathered(entries: Sequence[Entry], newest: Offset, newest_key: int, added: i
     """Return entries with the offsets after `newest`, and their record for the tail.
 
     None where SQLite may have something to say of them: where there are none, one has a key that is not above those
-    before it, or a value that SQLite does not take. All in one loop, as looking at an entry, giving it its offset and
-    encoding it takes 3 µs in turn, and half of that together.
+    before it, or a value that SQLite does not take. All in one loop: to look at an entry, to give it its offset and to
+    encode it takes 4.5 µs in turn, and 3.8 together.
     """
     kept, rows, raws = [], [], []
     for offset, it in enumerate(entries, newest + 1):
