@@ -61,7 +61,7 @@ def gathered(entries: Sequence[Entry], newest: Offset, newest_key: int, added: i
 
     None where SQLite may have something to say of them: where there are none, one has a key that is not above those
     before it, or a value that SQLite does not take. All in one loop: to look at an entry, to give it its offset and to
-    encode it takes 4.5 µs in turn, and 3.8 together.
+    encode it takes 3.7 µs in turn, and 2.9 together.
     """
     kept, rows, raws = [], [], []
     for offset, it in enumerate(entries, newest + 1):
