@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Entry, Retention
 from btcore.sqlite_journal.journal import SqliteJournal
-from btcore.sqlite_journal.tables.waiting import LARGEST, MOST, may_wait
+from btcore.sqlite_journal.tables.entries import with_offset
+from btcore.sqlite_journal.tables.records import encode_entries
+from btcore.sqlite_journal.tables.waiting import LARGEST, MOST, gathered
 
 
 @pytest.fixture
@@ -167,9 +169,11 @@ ENTRIES = st.builds(
 @given(st.lists(ENTRIES, max_size=4), st.integers(-3, 3))
 def test_only_what_sqlite_takes_without_a_word_may_wait(entries: Sequence[Entry], newest_key: int) -> None:
     """Whatever entries have for keys, texts and packets: what may wait can be inserted, in order, by its own key."""
-    if not may_wait(entries, newest_key):
+    found = gathered(entries, 0, newest_key, 0)
+    if found is None:
         return
-    keys = [entry.key for entry in entries]
+    keys = [entry.key for entry in found[0]]
+    assert len(keys) == len(entries)
     assert keys
     assert keys == sorted(set(keys))
     assert keys[0] > newest_key
@@ -181,12 +185,35 @@ def test_only_what_sqlite_takes_without_a_word_may_wait(entries: Sequence[Entry]
         assert connection.execute(kinds).fetchall() == [("integer", "text", "blob", "integer")]
 
 
-def test_ordinary_entries_may_wait() -> None:
-    """An entry of a meter, newer than all others, is not held up."""
-    assert may_wait([raw_entry(5, b"x"), raw_entry(6, b"x")], raw_entry(4, b"x").key)
-    assert not may_wait([raw_entry(5, b"x"), raw_entry(5, b"y")], 0)
-    assert not may_wait([raw_entry(5, b"x")], raw_entry(5, b"x").key)
-    assert not may_wait([], 0)
+NUMBERS = st.integers(-LARGEST, LARGEST)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+ORDINARY = st.builds(
+    Entry,
+    *(NUMBERS, TEXTS, TEXTS, TEXTS, st.binary(max_size=9), st.booleans()),
+    monotonic=NUMBERS,
+    boot=NUMBERS,
+    address=TEXTS,
+    origin=TEXTS,
+)
+
+
+@given(st.lists(ORDINARY, min_size=1, max_size=4, unique_by=lambda one: one.key), st.integers(0, 1 << 40), NUMBERS)
+def test_what_may_wait_gets_its_offsets_and_its_record_as_in_the_plain_way(
+    entries: list[Entry], newest: int, added: int
+) -> None:
+    """Of ordinary entries in the order of their keys, none is held up, and each is as if it came alone."""
+    entries.sort(key=lambda one: one.key)
+    kept = [with_offset(entry, offset) for offset, entry in enumerate(entries, newest + 1)]
+    expected = kept, encode_entries(kept, added)
+    assert gathered(entries, newest, entries[0].key - 1, added) == expected
+    assert gathered(entries, newest, entries[0].key, added) is None
+
+
+def test_what_has_no_key_of_its_own_may_not_wait() -> None:
+    """Two entries with one key are looked at, as is nothing at all."""
+    assert gathered([raw_entry(5, b"x"), raw_entry(6, b"x")], 3, raw_entry(4, b"x").key, 0) is not None
+    assert gathered([raw_entry(5, b"x"), raw_entry(5, b"y")], 3, 0, 0) is None
+    assert gathered([], 3, 0, 0) is None
 
 
 def test_a_meter_that_is_new_is_known_to_the_next_run(journal: MortalJournal, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.durable import sync_file
-from btcore.sqlite_journal.files.tail import Tail
+from btcore.sqlite_journal.files.tail import Gone, Tail
 from btcore.sqlite_journal.tables.compression import Dictionaries
-from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY, with_offset
-from btcore.sqlite_journal.tables.records import BROKEN, encode_entries, replay
-from btcore.sqlite_journal.tables.waiting import Waiting, may_wait
+from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
+from btcore.sqlite_journal.tables.records import BROKEN, replay
+from btcore.sqlite_journal.tables.waiting import Waiting, gathered
 from btcore.text import either
 
 MAX_AGE = 900.0
@@ -176,13 +176,14 @@ class Gathering:
         last, key = self._last, self._last_key
         if last is None or key is None or self._failed or not self._connection.in_transaction:
             return None
-        if not may_wait(entries, key) or self._tail.is_gone:
+        found = None if are_large(entries) else gathered(entries, last, key, added)
+        if found is None:
             return None
-        kept = [with_offset(entry, offset) for offset, entry in enumerate(entries, last + 1)]
-        record = encode_entries(kept, added)
-        if not self._is_gathered(record, kept[-1].offset, sync=self._always_sync):
+        kept, record = found
+        newest = kept[-1]
+        if not self._is_gathered(record, newest.offset, sync=self._always_sync):
             return None
-        self._last, self._last_key = kept[-1].offset, kept[-1].key
+        self._last, self._last_key = newest.offset, newest.key
         self._waiting.add(kept, added, self.dictionaries)
         if self._is_due:
             self._commit_later()
@@ -231,6 +232,8 @@ class Gathering:
         sync = sync or time.monotonic() - self._synced > MAX_UNSYNCED
         try:
             self._tail.write(record, newest, sync=sync)
+        except Gone:  # the next change begins another one
+            return False
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
@@ -406,6 +409,11 @@ class _Change:
             self._gathering._end_change(self._record, durable=self._durable)  # noqa: SLF001 - a part of it
         else:
             self._gathering._fail_change(error)  # noqa: SLF001 - a part of it
+
+
+def are_large(entries: Sequence[Entry]) -> bool:
+    """Whether the packets of entries alone are more than a record that is gathered: then nobody need encode one."""
+    return sum([len(entry.raw) for entry in entries]) > MAX_RECORD
 
 
 def is_full(error: BaseException) -> bool:

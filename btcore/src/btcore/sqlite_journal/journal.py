@@ -32,7 +32,7 @@ from btcore.journal.opening import JournalOptions
 from btcore.sqlite_journal.connections import OpenJournal
 from btcore.sqlite_journal.files.place import file_of, warn_if_readable
 from btcore.sqlite_journal.files.space import LEAST, free_bytes, why_not_ready
-from btcore.sqlite_journal.gathering import is_full
+from btcore.sqlite_journal.gathering import are_large, is_full
 from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
@@ -120,13 +120,15 @@ class SqliteJournal(OpenJournal):
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
-        with self._writing, self._guarded("write to"):
+        with self._writing, self._guarded_append:
             done = self._insert(entries)
-            self._mender.kept(done.kept)
-            self._newest.add(done.kept)
-        if done.kept:
-            self._publish(done.kept)
-        self._room.is_full = self._room.is_full and self._gathering.is_failing
+            kept = done.kept
+            self._mender.kept(kept)
+            self._newest.add(kept)
+        if kept:
+            self._publish(kept)
+        if self._room.is_full:
+            self._room.is_full = self._gathering.is_failing
         return done
 
     def _insert(self, entries: Sequence[Entry]) -> Appended:
@@ -137,7 +139,8 @@ class SqliteJournal(OpenJournal):
             newest, newest_key = self._gathering.newest_offset(), self._gathering.newest_key()
             done = insert(self._writer, entries, added, self._gathering.dictionaries, newest, newest_key)
             if done.kept:
-                record.append(encode_entries(done.kept, added))
+                if not are_large(done.kept):
+                    record.append(encode_entries(done.kept, added))
                 self._gathering.added(done.kept)
             with self._news:
                 self._meters.write(self._writer, done.kept)

@@ -29,9 +29,14 @@ def checksum_of(entry: Entry, offset: Offset) -> int:
 
     The CRC begins with the offset. So the same entry has another checksum at every other offset below 2^32.
     """
-    texts = f"{entry.source}\0{entry.serial}\0{entry.format}\0{entry.address}\0{entry.origin}"
-    numbers = f"\0{int(entry.key)}\0{int(entry.packetless)}\0{int(entry.monotonic)}\0{int(entry.boot)}"
-    return LAST - zlib.crc32((texts + numbers).encode("utf-8", "surrogatepass"), zlib.crc32(entry.raw, offset))
+    key, monotonic, boot = entry.key, entry.monotonic, entry.boot
+    if not (type(key) is type(monotonic) is type(boot) is int):  # nearly all are
+        key, monotonic, boot = int(key), int(monotonic), int(boot)
+    text = (
+        f"{entry.source}\0{entry.serial}\0{entry.format}\0{entry.address}\0{entry.origin}"
+        f"\0{key}\0{int(entry.packetless)}\0{monotonic}\0{boot}"
+    )
+    return LAST - zlib.crc32(text.encode("utf-8", "surrogatepass"), zlib.crc32(entry.raw, offset))
 
 
 def is_damaged(entry: Entry, checksum: int | None) -> bool:

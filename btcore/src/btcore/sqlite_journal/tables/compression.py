@@ -100,16 +100,16 @@ class Dictionaries:
             return None
         return dictionary
 
-    def are_too_many(self) -> bool:
-        """Count a packet that came in; return whether too many have come in this second.
+    def too_many_of(self, count: int) -> int:
+        """Count packets that came in; return how many of them, the last ones, are too many in this second.
 
         What is brought back from the tail is not counted: it must not take more room than it had.
         """
         second = int(monotonic())
         if second != self._second:
             self._second, self._in_second = second, 0
-        self._in_second += 1
-        return self._in_second > MAX_RATE
+        self._in_second += count
+        return min(max(self._in_second - MAX_RATE, 0), count)
 
 
 def _compressed(raw: bytes, dictionary: _Dictionary) -> Stored | None:

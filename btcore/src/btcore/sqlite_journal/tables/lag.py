@@ -28,8 +28,9 @@ def count_in_blocks(connection: sqlite3.Connection, sizes: Iterable[tuple[Offset
     """Add entries to their blocks, or, with a sign of -1, take them away; each with its size in bytes."""
     blocks: dict[int, tuple[int, int]] = {}
     for offset, size in sizes:
-        entries, total = blocks.get(offset // BLOCK, (0, 0))
-        blocks[offset // BLOCK] = entries + sign, total + sign * size
+        number = offset // BLOCK
+        entries, total = blocks.get(number, (0, 0))
+        blocks[number] = entries + sign, total + sign * size
     connection.executemany(CHANGE, [(number, *added) for number, added in blocks.items()])
     if sign < 0:
         connection.executemany("DELETE FROM block WHERE number = ? AND entries = 0", [(number,) for number in blocks])

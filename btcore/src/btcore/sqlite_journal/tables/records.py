@@ -37,20 +37,36 @@ KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
 def encode_entries(entries: Sequence[Entry], added: int) -> bytes:
     """Return the record of entries that have their offsets."""
     rows = ",".join(map(_row, entries))
+    return encode_rows(rows, [entry.raw for entry in entries], added)
+
+
+def encode_rows(rows: str, raws: Sequence[bytes], added: int) -> bytes:
+    """Return the record of entries that are JSON already, with commas between them, and of their packets."""
     line = f'{{"entries":[{rows}],"added":{added}}}\n'
-    return line.encode("utf-8", "surrogatepass") + b"".join([entry.raw for entry in entries])
+    return line.encode("utf-8", "surrogatepass") + b"".join(raws)
 
 
 def _row(it: Entry) -> str:
     """Return an entry as JSON: by hand, as a meter's next one differs by its numbers alone, and takes half as long."""
-    meter, way = _texts(it.source, it.serial, it.format, it.packetless, it.address, it.origin)
+    meter, way, _ = texts_of(it.source, it.serial, it.format, it.packetless, it.address, it.origin)
     return f"[{it.offset},{len(it.raw)},{it.key},{meter},{it.monotonic},{it.boot},{way}]"
 
 
 @lru_cache(maxsize=2048)
-def _texts(*same: object) -> tuple[str, str]:
-    """Return what is the same for all packets of a meter, as JSON without its brackets."""
-    return _encode(same[:4])[1:-1], _encode(same[4:])[1:-1]
+def texts_of(*same: object) -> tuple[str, str, bool]:
+    """Return what is the same for all packets of a meter: as JSON without its brackets, and whether SQLite takes it.
+
+    It takes texts that have a form in UTF-8; the fourth is whether there is no packet.
+    """
+    texts = (*same[:3], *same[4:])
+    return _encode(same[:4])[1:-1], _encode(same[4:])[1:-1], isinstance(same[3], bool) and all(map(_is_text, texts))
+
+
+def _is_text(text: object) -> bool:
+    try:
+        return isinstance(text, str) and text.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def encode_checkpoint(sink: str, written: Written) -> bytes:

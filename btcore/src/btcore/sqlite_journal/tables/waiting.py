@@ -7,12 +7,12 @@ be refused for is looked at before: its key is above all others, and its values 
 
 import sqlite3
 from collections.abc import Sequence
-from functools import lru_cache
 
-from btcore.journal import Entry
+from btcore.journal import Entry, Offset
 from btcore.sqlite_journal.tables.compression import Dictionaries
-from btcore.sqlite_journal.tables.entries import insert_at_offsets
+from btcore.sqlite_journal.tables.entries import insert_at_offsets, with_offset
 from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.records import encode_rows, texts_of
 
 MOST = 64
 """Entries with which all are inserted."""
@@ -39,7 +39,8 @@ class Waiting:
 
     def add(self, entries: Sequence[Entry], added: int, dictionaries: Dictionaries) -> None:
         """Add entries that are in the tail; `added` is when they came, in seconds since 1970."""
-        self._entries += [(entry, added, dictionaries.are_too_many()) for entry in entries]
+        few = len(entries) - dictionaries.too_many_of(len(entries))
+        self._entries += [(entry, added, at >= few) for at, entry in enumerate(entries)]
 
     def insert(self, connection: sqlite3.Connection, dictionaries: Dictionaries) -> None:
         """Insert all, within the transaction that the dictionaries are of. Raises sqlite3.Error.
@@ -55,32 +56,28 @@ class Waiting:
         self._entries = []
 
 
-def may_wait(entries: Sequence[Entry], newest_key: int) -> bool:
-    """Whether SQLite has nothing to say of these entries: there are some, each with a key above those before it."""
-    for entry in entries:
-        if not (_is_storable(entry) and entry.key > newest_key):
-            return False
-        newest_key = entry.key
-    return bool(entries)
+def gathered(entries: Sequence[Entry], newest: Offset, newest_key: int, added: int) -> tuple[list[Entry], bytes] | None:
+    """Return entries with the offsets after `newest`, and their record for the tail.
 
-
-def _is_storable(it: Entry) -> bool:
-    """Whether an entry's values are such that SQLite takes them; looked at by hand, as it takes 2 µs of 35."""
-    key, monotonic, boot = it.key, it.monotonic, it.boot
-    return (
-        type(it.raw) is bytes
-        and type(key) is type(monotonic) is type(boot) is int
-        and -LARGEST <= key <= LARGEST
-        and -LARGEST <= monotonic <= LARGEST
-        and -LARGEST <= boot <= LARGEST
-        and _are_texts(it.source, it.serial, it.format, it.address, it.origin)
-    )
-
-
-@lru_cache(maxsize=2048, typed=True)
-def _are_texts(*texts: object) -> bool:
-    """Whether these, which are the same for all packets of a meter, are texts that have a form in UTF-8."""
-    try:
-        return all(isinstance(text, str) and text.encode() is not None for text in texts)
-    except UnicodeEncodeError:
-        return False
+    None where SQLite may have something to say of them: where there are none, one has a key that is not above those
+    before it, or a value that SQLite does not take. All in one loop: to look at an entry, to give it its offset and to
+    encode it takes 3.7 µs in turn, and 2.9 together.
+    """
+    kept, rows, raws = [], [], []
+    for offset, it in enumerate(entries, newest + 1):
+        key, raw, monotonic, boot = it.key, it.raw, it.monotonic, it.boot
+        meter, way, are_texts = texts_of(it.source, it.serial, it.format, it.packetless, it.address, it.origin)
+        if not (
+            are_texts
+            and type(raw) is bytes
+            and type(key) is type(monotonic) is type(boot) is int
+            and newest_key < key <= LARGEST
+            and -LARGEST <= monotonic <= LARGEST
+            and -LARGEST <= boot <= LARGEST
+        ):
+            return None
+        newest_key = key
+        kept.append(with_offset(it, offset))
+        rows.append(f"[{offset},{len(raw)},{key},{meter},{monotonic},{boot},{way}]")
+        raws.append(raw)
+    return (kept, encode_rows(",".join(rows), raws, added)) if kept else None
