@@ -328,7 +328,7 @@ class Backlog:
 
     def finish(self) -> None:
         """Keep how far the sink has looked, as it ends."""
-        self._progress.keep()
+        self._progress.write()
 
     def __str__(self) -> str:
         """Describe what was passed over or dropped, for a line of the log; nothing where all was delivered."""

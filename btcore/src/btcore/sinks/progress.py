@@ -23,7 +23,7 @@ MAX_PASSED = 4096
 """Baselines of meters of which nothing is selected that are remembered; above it, those heard last."""
 
 
-KEEP_INTERVAL = 60.0
+WRITE_INTERVAL = 60.0
 """Seconds between two writes of how far a sink has looked, where nothing was delivered meanwhile."""
 
 MAX_UNKEPT = 500
@@ -45,7 +45,7 @@ class Progress:
         self._passed: dict[str, Baseline] = {}  # those that changed since the checkpoint moved
         self._first_unwanted = START  # of what comes after the checkpoint
         self._kept = START  # up to where the journal knows that the sink has looked
-        self._kept_at = -math.inf  # when that was kept, where nothing was delivered
+        self._written_at = -math.inf  # when that was kept, where nothing was delivered
 
     @property
     def is_proven(self) -> bool:
@@ -118,15 +118,15 @@ class Progress:
                 if offset > self.checkpoint.examined:
                     self.checkpoint = evolve(self.checkpoint, examined=offset)
         unkept = self.checkpoint.examined - self._kept
-        if unkept >= MAX_UNKEPT or (unkept > 0 and monotonic() - self._kept_at >= KEEP_INTERVAL):
-            self.keep()
+        if unkept >= MAX_UNKEPT or (unkept > 0 and monotonic() - self._written_at >= WRITE_INTERVAL):
+            self.write()
 
-    def keep(self) -> None:
+    def write(self) -> None:
         """Keep how far the sink has looked, where that is not in the journal."""
         with self.lock:
             if self.checkpoint.examined > self._kept:
                 self._commit(self.checkpoint)
-                self._kept_at = monotonic()
+                self._written_at = monotonic()
 
     def drop(self, offset: Offset) -> None:
         """Move the checkpoint over what was not delivered. The lock is held. Raises Unavailable: it does not wait."""
