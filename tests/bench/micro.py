@@ -4,7 +4,9 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from statistics import median
 
+import attrs
 from bench.program import packet
 from bench.rows import Must, Row
 from bench.timing import Spread, Work, take_turns
@@ -142,31 +144,49 @@ PEER_OLDER, PEER_ECM_OLDER = BIN48_NET_TIME.parse(GEM), ECM_1240.parse(ECM)
 
 
 def rows() -> list[Row]:
-    """Measure all, with the peer in the same turns."""
-    gem = calculating("gem48ptbin", [packet(7, 10 * number) for number in range(MANY)])
-    works: list[Work] = [
-        *(peer_parse, peer_power, peer_ecm),
-        *(framing(0), decoding, decoding_and_calculating("gem48ptbin", GEM, LATER)),
-        decoding_and_calculating("ecm1240bin", ECM, ECM_LATER),
-        *(recalling(), recalling_again(), framing(1), framing(PIECE)),
-        *(gem, calculating("ecm1240bin", [ecm(10 * number) for number in range(MANY)])),
-        decoding_and_calculating("gem48ptbin", GEM, LATER, is_dict=True),
-    ]
-    found = take_turns(works)
-    parse, power, of_ecm, *ours = [Spread.of([1e6 * each for each in one]) for one in found]
-    speed = PARSE / parse.median
-    times = [Spread.of([len(GEM) / each / 1e6 for each in one]) for one in (found[3], found[9], found[10])]
+    """Measure all, each work beside that of the peer in the same turns."""
+    works: dict[str, Work] = {
+        "bytes": framing(1),
+        "pieces": framing(PIECE),
+        "keep": framing(0),
+        "parse": peer_parse,
+        "decode": decoding,
+        "gem": decoding_and_calculating("gem48ptbin", GEM, LATER),
+        "power": peer_power,
+        "dict": decoding_and_calculating("gem48ptbin", GEM, LATER, is_dict=True),
+        "ecm": decoding_and_calculating("ecm1240bin", ECM, ECM_LATER),
+        "power of an ecm": peer_ecm,
+        "recall": recalling(),
+        "recall again": recalling_again(),
+        "follow": calculating("gem48ptbin", [packet(7, 10 * number) for number in range(MANY)]),
+        "follow an ecm": calculating("ecm1240bin", [ecm(10 * number) for number in range(MANY)]),
+    }
+    found = dict(zip(works, take_turns(list(works.values())), strict=True))
+
+    def cost(work: str, name: str) -> Row:
+        return Row(name, "µs", Spread.of([1e6 * each for each in found[work]]))
+
+    def versus(work: str, peer: str, name: str, times: float) -> Row:
+        ratio = median(of_peer / each for of_peer, each in zip(found[peer], found[work], strict=True))
+        of_peer = 1e6 * median(found[peer])
+        return attrs.evolve(cost(work, name), must=Must(times, times=True), peer=of_peer, ratio=ratio)
+
+    def flow(work: str, name: str, least: float) -> Row:
+        rates = [len(GEM) / each / 1e6 for each in found[work]]
+        there = median(rate * 1e6 * parse / PARSE for rate, parse in zip(rates, found["parse"], strict=True))
+        return Row(name, "MB/s", Spread.of(rates), Must(least), there=there)
+
     return [
-        Row("GEM: frame, checksum, keep", "µs", ours[0], Must(80, times=True), parse.median),
-        Row("GEM: all named values decoded", "µs", ours[1], Must(12, times=True), parse.median),
-        Row("GEM: a packet decoded, all 480 values, named", "µs", ours[2], Must(5, times=True), power.median),
-        Row("GEM: the same, all in a dict", "µs", ours[10]),
-        Row("ECM-1240: a packet decoded, all 40 values, named", "µs", ours[3], Must(5, times=True), of_ecm.median),
-        Row("GEM: recalled, followed, all values", "µs", ours[8]),
-        Row("ECM-1240: recalled, followed, all values", "µs", ours[9]),
-        Row("recall of a journal entry, the first sink", "µs", ours[4]),
-        Row("recall of a journal entry, every other sink", "µs", ours[5]),
-        Row("framing, byte by byte", "MB/s", times[1], Must(5), there=times[1].median / speed),
-        Row("framing, in pieces of 30 bytes", "MB/s", times[2], Must(50), there=times[2].median / speed),
-        Row("framing, all at once", "MB/s", times[0], Must(300), there=times[0].median / speed),
+        versus("keep", "parse", "GEM: frame, checksum, keep", 80),
+        versus("decode", "parse", "GEM: all named values decoded", 12),
+        versus("gem", "power", "GEM: a packet decoded, all 480 values, named", 5),
+        cost("dict", "GEM: the same, all in a dict"),
+        versus("ecm", "power of an ecm", "ECM-1240: a packet decoded, all 40 values, named", 5),
+        cost("follow", "GEM: recalled, followed, all values"),
+        cost("follow an ecm", "ECM-1240: recalled, followed, all values"),
+        cost("recall", "recall of a journal entry, the first sink"),
+        cost("recall again", "recall of a journal entry, every other sink"),
+        flow("bytes", "framing, byte by byte", 5),
+        flow("pieces", "framing, in pieces of 30 bytes", 50),
+        flow("keep", "framing, all at once", 300),
     ]

@@ -29,7 +29,7 @@ class Must:
 class Row:
     """One work: its unit, what was measured, what the peer took in the same run, and what must be reached.
 
-    `there`: the median as reckoned for the machine where what must be reached was set; see `bench/reference.py`.
+    `ratio`: how many times as fast as the peer, the median of rounds in which both took turns. `there`: the median as reckoned for the machine where what must be reached was set; see `bench/reference.py`.
     """
 
     work: str
@@ -37,19 +37,13 @@ class Row:
     found: Spread
     must: Must | None = None
     peer: float | None = None
+    ratio: float | None = None
     there: float | None = None
 
     @property
     def is_cost(self) -> bool:
         """Whether less is better."""
         return self.unit in {"µs", "ms", "MB"}
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times as fast as the peer; None without one."""
-        if self.peer is None:
-            return None
-        return self.peer / self.found.median if self.is_cost else self.found.median / self.peer
 
     @property
     def verdict(self) -> str:

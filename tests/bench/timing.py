@@ -14,9 +14,9 @@ import attrs
 
 Work = Callable[[], int]
 
-ROUNDS = 7
-SLICE = 0.08
-"""Seconds of the processor for one round of one work."""
+ROUNDS = 21
+SLICE = 0.03
+"""Seconds of the processor for one round of one work: short, so that works that are compared are near each other."""
 
 MAX_WORKS = 256
 """Works between two looks at the clock."""
