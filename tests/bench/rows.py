@@ -29,7 +29,8 @@ class Must:
 class Row:
     """One work: its unit, what was measured, what the peer took in the same run, and what must be reached.
 
-    `ratio`: how many times as fast as the peer, the median of rounds in which both took turns. `there`: the median as reckoned for the machine where what must be reached was set; see `bench/reference.py`.
+    `ratio`: how many times as fast as the peer, the median of rounds in which both took turns. `there`: the median as
+    reckoned for the machine where what must be reached was set; see `bench/reference.py`.
     """
 
     work: str
