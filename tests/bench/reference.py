@@ -11,7 +11,7 @@ from bench.micro import PARSE, peer_parse
 from bench.rows import Must, Row
 from bench.timing import Spread, seconds_each
 
-BRIEFLY = 0.02
+BRIEFLY = 0.1
 """Seconds of the processor for which the peer is measured."""
 
 

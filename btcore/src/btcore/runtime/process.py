@@ -36,7 +36,7 @@ def share_allocations() -> None:
     By itself it has a pool for each thread, which keeps 0.3 MB for each sink. Nothing waits for another: what is small
     is Python's own, or kept by glibc for its thread.
     """
-    with suppress(AttributeError, ImportError, OSError):
+    with suppress(AttributeError, ImportError, OSError, TypeError):  # a module of Python's own, which may change
         # a run alone goes on for so long; and `ctypes`, which is made of this, takes another 0.1 to 0.3 MB
         import _ctypes  # noqa: PLC0415
 
