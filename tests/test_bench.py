@@ -4,15 +4,14 @@
 import xml.etree.ElementTree as ET
 
 from bench.chart import Chart
-from bench.reference import row
-from bench.rows import Must, Row, comparison, markdown, table
+from bench.rows import Must, Row, comparison, markdown, reckoned, table
 from bench.timing import Spread
 
 FAST = Row("framing", "µs", Spread(2.0, 1.0, 3.0), Must(80, times=True), 162.0, 81.0)
 SLOW = Row("waiting", "ms", Spread(25.0, 20.0, 30.0), Must(20, is_cost=True))
 MANY = Row("packets", "/s", Spread(9000.0, 8000.0, 9500.0), Must(10_000))
-RECKONED = row("packets", "/s", [(9000.0, 0.5), (8000.0, 0.5), (9500.0, 1.0)], Must(10_000))
-SLOW_HERE = row("start", "ms", [(150.0, 0.5), (120.0, 0.5), (300.0, 0.25)], Must(100, is_cost=True))
+RECKONED = reckoned("packets", "/s", [(9000.0, 0.5), (8000.0, 0.5), (9500.0, 1.0)], Must(10_000))
+SLOW_HERE = reckoned("start", "ms", [(150.0, 0.5), (120.0, 0.5), (300.0, 0.25)], Must(100, is_cost=True))
 
 
 def test_a_row_is_written_as_the_contract_says() -> None:

@@ -21,8 +21,8 @@ from bench.program import (
     stored,
     wait_for_row,
 )
-from bench.reference import beside, row, speed
-from bench.rows import Must, Row
+from bench.reference import beside, speed
+from bench.rows import Must, Row, reckoned
 from bench.timing import Spread, memory_of, used_by
 
 from btcore import pack
@@ -157,13 +157,13 @@ def wait_for_rows(file: Path, rows: int) -> None:
 def rows(entries: int) -> list[Row]:
     """Measure all."""
     found = [
-        row(
+        reckoned(
             "bulk: a capture to samples, no value asked",
             "/s",
             [beside(lambda: bulk(5000, all_values=False)) for _ in range(3)],
             Must(20_000),
         ),
-        row("the same, all values", "/s", [beside(lambda: bulk(5000, all_values=True)) for _ in range(3)]),
+        reckoned("the same, all values", "/s", [beside(lambda: bulk(5000, all_values=True)) for _ in range(3)]),
         Row(
             "growth by a day's load, with 7 days' backlog",
             "MB",
@@ -176,7 +176,7 @@ def rows(entries: int) -> list[Row]:
         rate, memory, waits = catching_up(entries, sinks)
         what = f"catching up {entries:,} readings, {sinks} sink{'s' if sinks > 1 else ''}"
         found += [
-            row(what, "/s", [(rate, (before + speed()) / 2)]),
+            reckoned(what, "/s", [(rate, (before + speed()) / 2)]),
             Row("memory meanwhile, above that of a start", "MB", Spread.of([memory])),
             Row(
                 "a live packet meanwhile, until another sink has it",

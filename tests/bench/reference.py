@@ -5,11 +5,10 @@ What must be reached in packets a second, or ms, was set where the peer takes 16
 cores are shared is half as fast from one minute to the next, so the peer is measured beside each such work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from bench.micro import PARSE, peer_parse
-from bench.rows import Must, Row
-from bench.timing import Spread, seconds_each
+from bench.timing import seconds_each
 
 BRIEFLY = 0.1
 """Seconds of the processor for which the peer is measured."""
@@ -25,10 +24,3 @@ def beside(work: Callable[[], float]) -> tuple[float, float]:
     before = speed()
     figure = work()
     return figure, (before + speed()) / 2
-
-
-def row(work: str, unit: str, found: Sequence[tuple[float, float]], must: Must | None = None) -> Row:
-    """Make a row of figures, each with the speed of the machine beside it."""
-    made = Row(work, unit, Spread.of([figure for figure, _ in found]), must)
-    there = [figure * fast if made.is_cost else figure / fast for figure, fast in found]
-    return Row(work, unit, made.found, must, there=Spread.of(there).median)

@@ -62,6 +62,13 @@ class Row:
         return {"work": self.work, "unit": self.unit, **found, "peer": self.peer, "ratio": self.ratio, "must": must}
 
 
+def reckoned(work: str, unit: str, found: Sequence[tuple[float, float]], must: Must | None = None) -> Row:
+    """Make a row of figures, each with the speed of the machine beside it: see `bench/reference.py`."""
+    made = Row(work, unit, Spread.of([figure for figure, _ in found]), must)
+    there = [figure * speed if made.is_cost else figure / speed for figure, speed in found]
+    return attrs.evolve(made, there=Spread.of(there).median)
+
+
 WORDS = {0, 4, 9}
 """The columns of words."""
 

@@ -10,8 +10,8 @@ from threading import Event, Thread
 
 from bench.micro import ECM, START, decoders
 from bench.program import packet
-from bench.reference import beside, row
-from bench.rows import Must, Row
+from bench.reference import beside
+from bench.rows import Must, Row, reckoned
 from bench.timing import Spread, seconds_each
 
 from btcore.journal import Checkpoint, Entry, Retention
@@ -98,7 +98,7 @@ def rows(entries: int = BACKLOG) -> list[Row]:
     """Measure all."""
     waits = [longest_waits(entries) for _ in range(3)]
     return [
-        row("journal, a packet at a time", "/s", append_rates(), Must(30_000)),
+        reckoned("journal, a packet at a time", "/s", append_rates(), Must(30_000)),
         Row(
             f"longest wait of an append beside trimming {entries:,} entries",
             "ms",

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from bench.program import IDLE, Load, Start, lateness, lines, measure, start
-from bench.reference import beside, row
-from bench.rows import Must, Row
+from bench.reference import beside
+from bench.rows import Must, Row, reckoned
 from bench.timing import Spread
 
 LOADS = (
@@ -40,7 +40,7 @@ def per_second(load: Load) -> tuple[float, float]:
 def throughput(rounds: int) -> list[Row]:
     """Measure all loads, in turns."""
     found = [[per_second(load) for load, _ in LOADS] for _ in range(rounds)]
-    return [row(describe(load), "/s", [one[at] for one in found], must) for at, (load, must) in enumerate(LOADS)]
+    return [reckoned(describe(load), "/s", [one[at] for one in found], must) for at, (load, must) in enumerate(LOADS)]
 
 
 def starts(rounds: int) -> list[Row]:
@@ -50,7 +50,7 @@ def starts(rounds: int) -> list[Row]:
     more = [start(Load(sinks=11, flush="60s").site) for _ in range(rounds)]
     each = [(other.memory - one.memory) / 10 for one, other in zip(found, more, strict=True)]
     return [
-        row("start until it listens, tcp-server and sqlite", "ms", times, Must(100, is_cost=True)),
+        reckoned("start until it listens, tcp-server and sqlite", "ms", times, Must(100, is_cost=True)),
         Row("resident after the start", "MB", Spread.of([one.memory for one in found]), Must(20, is_cost=True)),
         Row("one more idle sink", "MB", Spread.of(each), Must(0.3, is_cost=True)),
     ]
@@ -93,7 +93,7 @@ def once(rounds: int, packets: int = 8000) -> list[Row]:
         return packets / max(_once(Load(packets=packets, meters=100)) - least, 1e-6)
 
     found = [beside(rate) for _ in range(rounds)]
-    return [row("run --once, a capture into SQLite", "/s", found, Must(15_000))]
+    return [reckoned("run --once, a capture into SQLite", "/s", found, Must(15_000))]
 
 
 def _once(load: Load) -> float:
