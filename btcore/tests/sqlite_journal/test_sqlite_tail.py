@@ -5,9 +5,8 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Retention
 from btcore.sqlite_journal import gathering
-from btcore.sqlite_journal.files.tail import BEGIN, BLOCK, PAGE, SIZE, Gone, Tail
+from btcore.sqlite_journal.files.tail import BEGIN, BLOCK, PAGE, SIZE, Tail
 from btcore.sqlite_journal.journal import SqliteJournal
 
 
@@ -266,59 +265,6 @@ def test_a_tail_that_is_cut_short_costs_nothing(
     os.truncate(tail_file, length)
     kept += fill(journal, 1, first=50)
     assert raws(open_mortal(tmp_path)) == kept
-
-
-def move_away(file: Path) -> None:
-    """Give a file another name."""
-    file.rename(file.with_name("moved"))
-
-
-def replace(file: Path) -> None:
-    """Put another file in the place of one."""
-    other = file.with_name("other")
-    other.write_bytes(file.read_bytes())
-    other.rename(file)
-
-
-def link_and_remove(file: Path) -> None:
-    """Remove a file that has another name besides."""
-    file.with_name("link").hardlink_to(file)
-    file.unlink()
-
-
-@pytest.mark.parametrize("remove", [Path.unlink, move_away, replace, link_and_remove, partial(os.truncate, length=50)])
-@pytest.mark.parametrize("is_settled", [False, True])
-def test_a_record_that_nobody_would_find_is_not_taken(
-    tmp_path: Path, tail_file: Path, remove: Callable[[Path], None], is_settled: bool
-) -> None:
-    """Whatever was done to the file, the first write after it says so: also where it was seen in its place before."""
-    with closing(Tail(tmp_path / "journal.db")) as tail:
-        list(tail.records())
-        tail.write(b"a record", 1)
-        while is_settled and not tail._there:
-            tail._raise_if_gone()
-        remove(tail_file)
-        for _ in range(2):
-            size = tail.size
-            with pytest.raises(Gone):
-                tail.write(b"another record", 2)
-            assert tail.size == size
-
-
-def test_a_tail_in_its_place_is_not_looked_for_with_each_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once its last change is some time ago, its own time of change says that it is there."""
-    with closing(Tail(tmp_path / "journal.db")) as tail:
-        list(tail.records())
-        tail.write(b"a record", 1)
-        while not tail._there:
-            tail._raise_if_gone()
-        looked = []
-        monkeypatch.setattr(tail, "_raise_if_gone", lambda: looked.append(tail.size))
-        for number in range(2, 50):
-            tail.write(b"a record", number)
-        assert len(looked) < 10  # the system may have written a page out meanwhile
 
 
 def test_a_tail_that_is_damaged_is_told(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import START, Entry, Offset
 from btcore.sqlite_journal.files.durable import sync_file
-from btcore.sqlite_journal.files.tail import Gone, Tail
+from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.compression import Dictionaries
 from btcore.sqlite_journal.tables.entries import NEWEST, NEWEST_KEY
 from btcore.sqlite_journal.tables.records import BROKEN, replay
@@ -176,7 +176,7 @@ class Gathering:
         last, key = self._last, self._last_key
         if last is None or key is None or self._failed or not self._connection.in_transaction:
             return None
-        found = None if are_large(entries) else gathered(entries, last, key, added)
+        found = None if are_large(entries) or self._tail.is_gone else gathered(entries, last, key, added)
         if found is None:
             return None
         kept, record = found
@@ -232,8 +232,6 @@ class Gathering:
         sync = sync or time.monotonic() - self._synced > MAX_UNSYNCED
         try:
             self._tail.write(record, newest, sync=sync)
-        except Gone:  # the next change begins another one
-            return False
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)

@@ -9,7 +9,6 @@ Records of a block hold what those before them in it have said, so damage costs 
 """
 
 import os
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,18 +52,11 @@ MAX_RECORD = 4 << 20
 LEVEL = 3
 """Of zlib: with 4, a record takes a quarter to a half longer to write, and is 1 to 6 bytes shorter."""
 
-TICK = 50_000_000
-"""Nanoseconds within which two changes of a file may have the same time; those of systems have 1 to 10 million."""
-
 MEMORY = 6
 """Of zlib: with 8, its default, it takes 256 kB instead of 160, and a record is 0.1 to 0.7 % shorter.
 
 Its window is as large as it can be: it finds the last packets of 40 GEMs, and half of it those of 20.
 """
-
-
-class Gone(OSError):
-    """The file was removed, replaced or cut short, so that nobody would find what was written to it."""
 
 
 class _Found(NamedTuple):
@@ -104,7 +96,6 @@ class Tail:
         self._left = 0  # bytes until the next block
         self._deflate = _compressor()
         self._mapping: Mapping | None = None
-        self._there = 0  # a time of change with which the file was seen in its place
 
     @property
     def size(self) -> int:
@@ -115,7 +106,7 @@ class Tail:
     def is_gone(self) -> bool:
         """Whether the file was removed, replaced or cut short: nobody would find what is written to it."""
         try:
-            there = os.stat(self._name)  # noqa: PTH116 - a path takes as long again
+            there = os.stat(self._name)  # noqa: PTH116 - asked for each packet: a path takes as long again
         except OSError:
             return True
         is_short = bool(self._filling) and there.st_size < max(self._end, self._length)
@@ -157,7 +148,7 @@ class Tail:
     def write(self, record: bytes, newest: int, *, sync: bool = False) -> None:
         """Append a record; `newest` is the newest offset with it. Raises OSError, and nothing is appended then.
 
-        It is `Gone` where nobody would find the record. `sync`: wait until it is on the disk.
+        `sync`: wait until it is on the disk.
         """
         if not self._filling:
             self.clear()
@@ -169,9 +160,6 @@ class Tail:
         written = HEADER.pack(MARK, self._filling, zlib.crc32(body)) + body
         try:
             self._write_at(self._end, written)
-            status = os.fstat(self._descriptor)  # once for all that is asked of it, as it takes 1 µs
-            if status.st_ctime_ns != self._there:
-                self._raise_if_gone()
             if sync:
                 self.sync()
         except BaseException:
@@ -182,19 +170,9 @@ class Tail:
         self._left -= len(data)
         if self._mapping is not None and not self._is_often_synced:
             try:  # noqa: SIM105 - `suppress` takes 1 µs
-                self._mapping.change_ahead(self._end, status)
+                self._mapping.change_ahead(self._end, os.fstat(self._descriptor))
             except OSError:  # the record is there; the next one finds what is wrong with the file
                 pass
-
-    def _raise_if_gone(self) -> None:
-        """Look for the file, and remember its time of change: as long as it has that one, it is in its place.
-
-        Whoever removes, moves or cuts a file changes that time; what comes within a tick of an earlier change may not.
-        """
-        now, status = time.time_ns(), os.fstat(self._descriptor)
-        if self.is_gone:
-            raise Gone(f"{self._name} was removed, replaced or cut short")
-        self._there = status.st_ctime_ns if status.st_ctime_ns < now - TICK else 0
 
     def _write_at(self, at: int, data: bytes) -> None:
         if self._mapping is not None and at + len(data) <= self._mapping.size:
