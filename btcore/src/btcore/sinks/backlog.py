@@ -251,6 +251,11 @@ class Backlog:
         self._left = count - 1
         self._journal.wait(self._journal.newest() if self._is_held else self._read_to, timeout, count)
 
+    def read_left(self, limit: int) -> list[Step]:
+        """Return what was left unread while more was gathered, as the program stops."""
+        has_left = 0 < self._journal.newest() - self._read_to <= self._left
+        return self.read(limit)[0] if has_left else []
+
     def flush(self) -> list[Step]:
         """Return what is incomplete, because nothing more will come."""
         return list(self._sampler.flush())

@@ -296,6 +296,7 @@ class SinkWorker:
         steps: list[Step] = []
         while len(steps) < self._delivery.batch_size:
             if self._calls.is_stopping:
+                steps += self.backlog.read_left(self._delivery.batch_size - len(steps))
                 self._is_last = bool(steps)
                 break
             self.heartbeat.beat()
