@@ -398,3 +398,16 @@ def test_a_worker_that_gathers_leaves_what_comes_in(journal: Journal, monkeypatc
         fill_journal(journal, 98, first=3)
         wait_for(lambda: len(sink.offsets) == 101)
     assert {count for count, _, _ in counts} >= {100, 99}
+
+
+def test_what_a_worker_left_is_delivered_as_it_stops(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the program stops, a sink has all that came in, also what it was not woken for."""
+    fill_journal(journal, 1)
+    waits = record_waits(journal, monkeypatch)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": 3600.0}):
+        wait_for(lambda: sink.offsets == [1])
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: [after for after, _ in waits if after == 2])
+        fill_journal(journal, 2, first=2)
+    assert sink.offsets == [1, 2, 3, 4]
