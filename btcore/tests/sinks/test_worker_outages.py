@@ -63,7 +63,7 @@ def test_a_service_is_left_alone_as_it_asks(journal: Journal) -> None:
 
 @pytest.mark.parametrize("option", ["min_backoff", "max_calls_per_hour", "min_call_interval", "flush_interval"])
 def test_waits_are_cut_short_by_stopping(journal: Journal, option: str) -> None:
-    """A worker that waits for an hour, for whatever reason, stops at once; what it gathers for that long, it delivers."""
+    """A worker that waits for an hour, for whatever reason, stops at once, and delivers what it gathered."""
 
     def answer(_batch: Batch) -> None:
         if option == "min_backoff":
