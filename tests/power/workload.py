@@ -4,7 +4,6 @@
 The journal is the real one; only its bounds are small, so that a short history reaches them.
 """
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -114,7 +113,7 @@ def shrink(random: Random) -> None:
     open_files.FRAMES = 2
 
 
-def change(asked: Iterator[int], often: int, _status: os.stat_result) -> int:
+def change(asked: Iterator[int], often: int, _descriptor: int) -> int:
     """Return when a file has changed: by how often that was asked, so that a seed is always the same history."""
     return next(asked) // often
 

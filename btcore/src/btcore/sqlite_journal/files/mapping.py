@@ -52,36 +52,29 @@ class Mapping:
         if not self._is_whole:
             raise OSError("an earlier write to a mapping was broken off")
         self._is_whole = False  # whatever ends this, as Ctrl-C: what is left in the pipe would be written next time
-        if len(data) <= PORTION:  # as nearly all records
-            self._write_portion(data, at)
-        else:
-            for begin in range(0, len(data), PORTION):
-                self._write_portion(data[begin : begin + PORTION], at + begin)
+        for begin in range(0, len(data), PORTION):
+            portion = data[begin : begin + PORTION]
+            first = at + begin
+            with self._view[first : first + len(portion)] as target:
+                if os.write(self._in, portion) != len(portion) or os.readv(self._out, [target]) != len(portion):
+                    raise OSError("only a part was written to a mapping")
         self._is_whole = True
 
-    def _write_portion(self, data: bytes, at: int) -> None:
-        size = len(data)
-        with self._view[at : at + size] as target:
-            if os.write(self._in, data) != size or os.readv(self._out, (target,)) != size:
-                raise OSError("only a part was written to a mapping")
-
-    def change_ahead(self, end: int, status: os.stat_result) -> None:
+    def change_ahead(self, end: int) -> None:
         """After a write that ends there: change what the next half minute needs, if the file's time has just changed.
-
-        `status` is the file's after that write.
 
         Else the system would note, and write down, that the file has changed with the first write to each further
         page. To be called after each write to a file that is written from its beginning to its end, again and again;
         what is behind the end means nothing. Raises OSError.
         """
-        if time_of_change(status) == self._changed:
+        if time_of_change(self._descriptor) == self._changed:
             return
         now = monotonic()
         grown = end - self._changed_to if end >= self._changed_to else end
         ahead = min(int(grown * WRITE_OUT / max(now - self._changed_at, 1.0)), MAX_AHEAD)
         for at in range(-(-end // PAGE) * PAGE, min(end + ahead, self.size), PAGE):
             self.write(b"\0", at)
-        self._changed, self._changed_at = time_of_change(os.fstat(self._descriptor)), now
+        self._changed, self._changed_at = time_of_change(self._descriptor), now
         self._changed_to = end
 
     def close(self) -> None:
@@ -95,9 +88,9 @@ class Mapping:
         self._memory.close()
 
 
-def time_of_change(status: os.stat_result) -> int:
-    """Return when a file has changed, in nanoseconds, as it says itself."""
-    return status.st_mtime_ns
+def time_of_change(descriptor: int) -> int:
+    """Return when an open file has changed, in nanoseconds, as it says itself. Raises OSError."""
+    return os.fstat(descriptor).st_mtime_ns
 
 
 def map_file(descriptor: int, size: int) -> Mapping | None:

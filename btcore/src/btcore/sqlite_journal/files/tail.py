@@ -170,7 +170,7 @@ class Tail:
         self._left -= len(data)
         if self._mapping is not None and not self._is_often_synced:
             try:  # noqa: SIM105 - `suppress` takes 1 µs
-                self._mapping.change_ahead(self._end, os.fstat(self._descriptor))
+                self._mapping.change_ahead(self._end)
             except OSError:  # the record is there; the next one finds what is wrong with the file
                 pass
 
